@@ -1,0 +1,85 @@
+# Nativefold. Words: make, make cuda=1, make demo [FULL=1], make check [LEVEL=2], make bench, make deps, make format,
+# make install, make packages, make clean.
+# Knobs: BUILD (build directory), ARCH (instruction set, default x86-64-v3 on x86), CC, PREFIX, asan=1, ROOMS, TESTS.
+
+CC ?= gcc
+CXX ?= g++
+BUILD ?= build
+PREFIX ?= /usr/local
+MACHINE := $(shell uname -m)
+ifeq ($(MACHINE),x86_64)
+ARCH ?= -march=x86-64-v3
+endif
+
+# In flow order: a room includes only rooms before it (make deps).
+ALL_ROOMS := base formats chem structure tensor input search features weights model score output
+ROOMS ?= $(ALL_ROOMS)
+
+WARN := -Wall -Wextra -Werror -Wno-unused-parameter
+# No contraction to fused multiply-add: random numbers must come out bit for bit. The fast kernels ask for it by name.
+CFLAGS_ALL = -std=c17 -D_GNU_SOURCE -O3 -g $(ARCH) -ffp-contract=off -fopenmp $(WARN) -Isrc -Iinclude -I. -MMD -MP $(CFLAGS)
+CXXFLAGS_ALL = -std=c++20 -O2 -g -fPIC -Wall -Wextra -Isrc -isystem /usr/include/rdkit -MMD -MP $(CXXFLAGS)
+ifdef asan
+CFLAGS_ALL += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+LDFLAGS += -fsanitize=address,undefined
+endif
+
+# Static where Debian has an archive; RDKit is loaded on need from a library of its own.
+ifdef asan
+GOMP := -lgomp
+else
+GOMP := -Wl,-Bstatic -lgomp -Wl,-Bdynamic -static-libgcc
+endif
+LIBS := -Wl,-Bstatic -ljansson -lzstd -llzma -lz -Wl,-Bdynamic $(EXTRA_LIBS) -lm -lpthread -ldl
+
+SOURCES := $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.c)))
+ifneq ($(filter tensor,$(ROOMS)),)
+SOURCES += $(sort $(wildcard src/tensor/cpu/*.c))
+endif
+ifeq ($(ROOMS),$(ALL_ROOMS))
+SOURCES += $(wildcard src/*.c)
+endif
+ASSEMBLY := $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.S))
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(ASSEMBLY:%.S=$(BUILD)/%.o)
+LIB := $(BUILD)/libnativefold.a
+CLI_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard cli/*.c)))
+BINARY := $(BUILD)/nativefold
+RDKIT_LIB := $(BUILD)/libnativefold_rdkit.so
+HAVE_RDKIT := $(wildcard /usr/include/rdkit/GraphMol/GraphMol.h)
+
+TESTS ?= $(sort $(wildcard tests/*/test_*.c))
+TEST_BINARIES := $(TESTS:%.c=$(BUILD)/%)
+
+.PHONY: all demo check check-binaries bench deps format install packages clean
+all: $(BINARY) $(if $(HAVE_RDKIT),$(RDKIT_LIB))
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -c $< -o $@
+$(BUILD)/%.o: %.S
+	@mkdir -p $(@D)
+	$(CC) -Isrc -I. -MMD -MP -c $< -o $@
+$(LIB): $(OBJECTS)
+	@rm -f $@
+	ar rcs $@ $(OBJECTS)
+$(BINARY): $(CLI_OBJECTS) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $(CLI_OBJECTS) $(LIB) $(LIBS) $(GOMP)
+$(RDKIT_LIB): src/chem/rdkit.cc
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS_ALL) -shared -o $@ $< -lRDKitDistGeomHelpers -lRDKitGraphMol -lRDKitRDGeneral -lRDKitRDGeometryLib -lRDKitSmilesParse
+
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/test.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/tests/test.o $(LIB) $(LIBS) $(GOMP)
+
+check-binaries: $(TEST_BINARIES)
+ifeq ($(ROOMS),$(ALL_ROOMS))
+check: all
+endif
+check: $(TEST_BINARIES)
+	@BUILD=$(BUILD) tests/run.sh $(TEST_BINARIES)
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(OBJECTS:.o=.d) $(CLI_OBJECTS:.o=.d) $(TEST_BINARIES:=.d)
+.SECONDARY:

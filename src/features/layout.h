@@ -1,0 +1,60 @@
+// The layout: which tokens there are, and where each atom sits. The only bridge from chemistry to numbers; score
+// and output read it and never remake it.
+#ifndef NF_FEATURES_LAYOUT_H
+#define NF_FEATURES_LAYOUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "chem/ccd.h"
+#include "input/job.h"
+
+enum { NF_DENSE_ATOMS = 24 };  // atom slots of a token in the published features; the model reads it from the batch
+
+typedef struct {
+  const char *id;             // chain id as in the job
+  nf_chain_kind kind;
+  int job_chain;              // index into the job's chains
+  int entity_id, sym_id;      // 1-based, as in the features
+  const char *sequence;       // one letter per residue as the reference gives it to msa and output; NULL for ligands
+  int first_residue, n_residues;
+  int first_token, n_tokens;
+  int first_atom, n_atoms;
+} layout_chain;
+
+typedef struct {
+  int chain;
+  int id;                         // residue number, 1-based within the chain
+  const char *name;               // CCD code
+  const ccd_component *component; // NULL only for UNK/N without one
+  bool standard;                  // one token (else one token per atom)
+  int first_token, n_tokens;
+  int first_atom, n_atoms;        // output atoms
+} layout_residue;
+
+typedef struct {
+  int chain, residue;
+  int center;                 // slot of the token's centre atom within the residue's atoms: residue_center_index
+  int first_atom, n_atoms;    // its atoms among the output atoms
+} layout_token;
+
+typedef struct {
+  int token, slot;            // where it sits in (N_token, 24)
+  int residue;
+  char name[8];
+  char element[4];
+} layout_atom;
+
+typedef struct {
+  int n_chains, n_residues, n_tokens, n_atoms;
+  layout_chain *chains;
+  layout_residue *residues;
+  layout_token *tokens;
+  layout_atom *atoms;         // in the order of the output file
+} nf_layout;
+
+NF_CHECKED nf_status layout_create(const nf_job *job, const nf_ccd *ccd, nf_arena *arena, nf_layout *ret_layout);
+
+#endif

@@ -1,0 +1,74 @@
+// A job: what to fold. Read from the alphafold3 dialect; becomes NAME_data.json once MSAs and templates are in.
+#ifndef NF_INPUT_JOB_H
+#define NF_INPUT_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "chem/ccd.h"
+#include "chem/residues.h"
+
+typedef struct {
+  const char *code;  // CCD code, without "CCD_"
+  int position;      // 1-based
+} job_modification;
+
+typedef struct {
+  const char *mmcif;  // text
+  const char *label;  // where it came from, for messages: "job.json: protein A, template 2"
+  int n_indices;
+  const int *query_indices, *template_indices;  // 0-based pairs
+} job_template;
+
+// One chain. An entity with several ids gives several chains that share their strings.
+typedef struct {
+  nf_chain_kind kind;
+  const char *id;
+  int entity;                  // index of the `sequences` entry it came from
+  const char *description;     // NULL if none
+  const char *sequence;        // one-letter, as given; NULL for ligands
+  int n_modifications;
+  const job_modification *modifications;
+  const char *unpaired_msa;    // a3m; NULL: not set (search fills it); "": none
+  const char *paired_msa;      // protein only
+  int n_templates;             // -1: not set
+  const job_template *templates;
+  int n_codes;                 // ligand: CCD codes, one residue each
+  const char *const *codes;
+  const char *smiles;          // ligand; refused until the program reads them
+} job_chain;
+
+typedef struct {
+  const char *chain1, *atom1, *chain2, *atom2;
+  int residue1, residue2;      // 1-based
+} job_bond;
+
+typedef struct {
+  const char *name;
+  const char *path;            // the file it was read from, for messages
+  int n_seeds;
+  const uint32_t *seeds;
+  int n_chains;
+  const job_chain *chains;     // in the order of `sequences`
+  int n_bonds;
+  const job_bond *bonds;       // bondedAtomPairs; refused until the program reads them
+  const char *user_ccd;        // userCCD text; refused until the program reads it
+  int version;                 // 1 to 4
+} nf_job;
+
+// Reads a job file (relative paths in it are taken from its directory) into the arena.
+NF_CHECKED nf_status job_read(const char *path, nf_arena *arena, nf_job *ret_job);
+// The same from text; `path` names it in messages and is the base of relative paths.
+NF_CHECKED nf_status job_parse(const char *path, const char *text, size_t length, nf_arena *arena, nf_job *ret_job);
+
+// The residue codes of a polymer chain after its modifications; (n) strings.
+const char **job_chain_residues(const job_chain *chain, nf_arena *arena, int *ret_n);
+
+// Writes NAME_data.json as the reference's Input.to_json does (dialect, version, key order, indent).
+NF_CHECKED nf_status job_write(const nf_job *job, const char *path);
+// The name as used in file names (spaces to underscores, only letters, digits, _-. kept), as the reference cleans it.
+const char *job_sanitised_name(const nf_job *job, nf_arena *arena);
+
+#endif

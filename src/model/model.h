@@ -1,0 +1,119 @@
+// The network of AlphaFold 3, on the ops of tensor/ops.h. Letters used in every shape comment of this room:
+//   N      tokens                       c_s    single channels (384)      S   atom query subsets
+//   R      MSA rows read (num_msa)      c_z    pair channels (128)        Q   queries of a subset (32)
+//   T      templates (4)                c_m    MSA channels (64)          K   keys of a subset (128)
+//   A      atom slots of a token (24)   c_target  target_feat (447)       c_atom, c_atompair  128, 16
+//   c_token  diffusion token channels (768)
+// Every number in brackets is AlphaFold 3's and is read from the weights, never assumed.
+#ifndef NF_MODEL_MODEL_H
+#define NF_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "base/threefry.h"
+#include "features/batch.h"
+#include "weights/weights.h"
+
+// The network bound to weights; read-only and shared by everything that runs on it.
+typedef struct nf_model nf_model;
+
+typedef struct {
+  int c_s, c_z, c_m, c_target, c_token, c_atom, c_atompair;
+  int n_pairformer_blocks, n_msa_blocks, n_template_blocks, n_diffusion_blocks, n_confidence_blocks;
+  int n_pair_heads, n_single_heads, n_diffusion_heads;
+  int64_t n_values;  // parameters in all
+} model_dims;
+
+// Binds every record to its place. A missing or mis-shaped record is refused by name, with both shapes.
+// `weights` must outlive the model. device: "cpu", "cuda" or "auto".
+NF_CHECKED nf_status model_create(const nf_weights *weights, const char *device, nf_model **ret_model);
+void model_free(nf_model *model);  // NULL is fine
+const model_dims *model_dimensions(const nf_model *model);
+
+// Where a seam's values go (`nativefold trace`, golden tests). NULL trace: nothing is kept.
+typedef struct {
+  void *context;
+  // dtype: NF_F32, NF_I32 or NF_BOOL. data is on the host and valid during the call.
+  void (*seam)(void *context, const char *name, nf_dtype dtype, int n_dims, const int64_t *shape, const void *data);
+} nf_trace;
+
+// Called with the number of steps newly done, for progress; may be NULL.
+typedef struct {
+  void *context;
+  void (*step)(void *context, int steps);
+} nf_ticker;
+
+typedef struct {
+  int num_recycles;  // additional passes; 10
+  int num_msa;       // rows of the MSA read in each pass; 1024
+  nf_key key;        // what the reference calls the model's key
+  const nf_trace *trace;
+  const nf_ticker *ticker;  // one step a pairformer block (and one for the rest of a pass)
+} trunk_options;
+
+typedef struct {
+  float *target_feat;    // (N, c_target)
+  float *single;         // (N, c_s)
+  float *pair;           // (N, N, c_z)
+} trunk_output;
+
+// Algorithm 1, lines 1 to 14: embedding, templates, MSA, pairformer, recycled. Output lives in the arena.
+NF_CHECKED nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_options *options,
+                               nf_arena *arena, trunk_output *ret_trunk);
+
+typedef struct {
+  int steps;          // 200
+  int n_samples;      // 5
+  nf_key key;         // the sampler's key
+  int noise_tokens;   // tokens of the bucket that noise is indexed by (>= N); 0: N itself
+  const nf_trace *trace;
+  const nf_ticker *ticker;  // one step a noise step (all samples)
+} diffusion_options;
+
+// Algorithm 18 for all samples at once. positions: (n_samples, N, A, 3), angstrom.
+NF_CHECKED nf_status diffusion_run(const nf_model *model, const nf_batch *batch, const trunk_output *trunk,
+                                   const diffusion_options *options, nf_arena *arena, float **ret_positions);
+
+// One call of the denoiser (algorithm 20) at a noise level, for `trace --denoise`. prefix names its seams:
+// "denoise_hi" gives denoise_hi_out, denoise_hi_diff_single_cond, ...
+NF_CHECKED nf_status diffusion_denoise(const nf_model *model, const nf_batch *batch, const trunk_output *trunk,
+                                       const float *positions_noisy, float noise_level, const char *prefix,
+                                       const nf_trace *trace, nf_arena *arena, float *positions_out);
+
+typedef struct {
+  float *predicted_lddt;                  // (N, A), 0 to 100
+  float *predicted_experimentally_resolved;  // (N, A)
+  float *full_pae;                        // (N, N), angstrom
+  float *full_pde;                        // (N, N), angstrom
+  float *tmscore_adjusted_pae_global;     // (N, N)
+  float *tmscore_adjusted_pae_interface;  // (N, N)
+  float average_pde;                      // angstrom
+} confidence_output;
+
+// Algorithm 31 for one sample's positions (N, A, 3). Seam names get no sample index.
+NF_CHECKED nf_status confidence_run(const nf_model *model, const nf_batch *batch, const trunk_output *trunk,
+                                    const float *positions, const nf_trace *trace, nf_arena *arena,
+                                    confidence_output *ret_confidence);
+
+typedef struct {
+  int n_bins;
+  float *bin_edges;      // (n_bins - 1), angstrom
+  float *contact_probs;  // (N, N)
+  float *logits;         // (N, N, n_bins)
+} distogram_output;
+NF_CHECKED nf_status distogram_run(const nf_model *model, const nf_batch *batch, const trunk_output *trunk,
+                                   nf_arena *arena, distogram_output *ret_distogram);
+
+// The keys that the reference's production order gives for a seed: model(PRNGKey(seed), batch) with haiku's
+// next_rng_key sequence. The sampler's key depends on the recycles and on the numbers of layer stacks.
+void model_keys(const nf_model *model, uint32_t seed, int num_recycles, nf_key *ret_trunk_key, nf_key *ret_sample_key);
+// The same from a given haiku key, with the trunk key given instead of drawn (as the goldens were made): see trace.
+void model_sample_key(const nf_model *model, nf_key rng_key, bool trunk_key_drawn, int num_recycles, nf_key *ret_sample_key);
+
+// Bytes that trunk, diffusion and confidence need at their peak beside the weights, counted before anything runs.
+int64_t model_peak_bytes(const nf_model *model, int n_token, int n_subset, int n_row, int n_samples);
+
+#endif

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Runs test programs and adds up their counts: run.sh PROGRAM...
+passed=0 failed=0 skipped=0
+for program in "$@"; do
+  echo "$program"
+  output=$("$program" 2>&1)
+  status=$?
+  last=$(printf '%s\n' "$output" | tail -n 1)
+  printf '%s\n' "$output" | sed '$d' | grep -v '^$'
+  set -- $last
+  case "$last" in
+    *" passed, "*" failed, "*" skipped")
+      passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $5))
+      if [ $status -ne 0 ] && [ "$3" -eq 0 ]; then echo "  FAIL exit status $status"; failed=$((failed + 1)); fi ;;
+    *) echo "$last"; echo "  FAIL the program ended early, status $status"; failed=$((failed + 1)) ;;
+  esac
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
