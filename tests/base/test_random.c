@@ -38,17 +38,17 @@ TEST(threefry_equals_jax) {
 TEST(random_state_equals_numpy) {
   nf_random_state rs;
   nf_random_state_seed(&rs, 1234);
-  CHECK_INT(nf_random_state_randint(&rs, 1, 1 << 31), 822569776);
+  CHECK_INT(nf_random_state_randint(&rs, 1, 1LL << 31), 822569776);
   CHECK_NEAR(nf_random_state_normal(&rs), 1.3461254003509908, 1e-15);
   CHECK_NEAR(nf_random_state_normal(&rs), -0.00989495762000988, 1e-15);
   CHECK_NEAR(nf_random_state_normal(&rs), 1.3486939032393708, 1e-15);
   CHECK_NEAR(nf_random_state_double(&rs), 0.8606697713776872, 0);
-  CHECK_INT(nf_random_state_randint(&rs, 1, 1 << 31), 646980842);
+  CHECK_INT(nf_random_state_randint(&rs, 1, 1LL << 31), 646980842);
   CHECK_NEAR(nf_random_state_normal(&rs), 0.557210620734749, 1e-15);
   CHECK_NEAR(nf_random_state_normal(&rs), 0.8595884137174165, 1e-15);
   CHECK_NEAR(nf_random_state_normal(&rs), -0.6365235044173491, 1e-15);
   CHECK_NEAR(nf_random_state_double(&rs), 0.9581393536837052, 0);
-  CHECK_INT(nf_random_state_randint(&rs, 1, 1 << 31), 1614618395);
+  CHECK_INT(nf_random_state_randint(&rs, 1, 1LL << 31), 1614618395);
   CHECK_NEAR(nf_random_state_normal(&rs), -2.073882109705406, 1e-15);
   CHECK_NEAR(nf_random_state_normal(&rs), -0.1615880429781848, 1e-15);
   CHECK_NEAR(nf_random_state_normal(&rs), -0.08514653591477607, 1e-15);
