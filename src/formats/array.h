@@ -27,11 +27,24 @@ int64_t nf_array_count(const nf_array *array);   // number of elements
 // Non-numeric members (strings, objects) are skipped in an npz.
 NF_CHECKED nf_status nf_npz_read(const char *path, nf_arena *arena, nf_array **ret_arrays, int *ret_n);
 NF_CHECKED nf_status nf_npy_read(const char *path, nf_arena *arena, nf_array *ret_array);
+// Both refuse, by name, big-endian data, numeric types that are not in nf_dtype, and bool bytes other than 0 and 1;
+// fortran_order arrays are transposed into C order.
+
 // NULL if there is none of that name.
 const nf_array *nf_array_find(const nf_array *arrays, int n, const char *name);
+
+// The same from bytes in memory; `label` names them in messages.
+NF_CHECKED nf_status nf_npz_parse(const char *label, const void *bytes, size_t size, nf_arena *arena,
+                                  nf_array **ret_arrays, int *ret_n);
+NF_CHECKED nf_status nf_npy_parse(const char *label, const void *bytes, size_t size, nf_arena *arena,
+                                  nf_array *ret_array);
 
 // Writes whole or not at all. compressed: deflate (numpy.savez_compressed), else stored.
 NF_CHECKED nf_status nf_npz_write(const char *path, const nf_array *arrays, int n, int compressed);
 NF_CHECKED nf_status nf_npy_write(const char *path, const nf_array *array);
+
+// IEEE half precision: rounding to nearest, ties to even; overflow becomes infinity, NaN stays NaN.
+uint16_t nf_f16_from_f32(float value);
+float nf_f16_to_f32(uint16_t bits);
 
 #endif
