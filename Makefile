@@ -71,6 +71,28 @@ $(RDKIT_LIB): src/chem/rdkit.cc
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/test.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/tests/test.o $(LIB) $(LIBS) $(GOMP)
 
+# Two commands on a fresh machine: make demo, make check.
+packages:
+	tools/packages.sh build
+demo: packages
+	@$(MAKE) --no-print-directory all
+	tools/demo.sh $(BUILD) $(if $(FULL),full)
+
+bench: all
+	$(BINARY) bench
+
+deps:
+	@tools/deps.sh $(ALL_ROOMS)
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h' '*.cc')
+
+install: all
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/nativefold
+	install -D -m 644 include/nativefold.h $(DESTDIR)$(PREFIX)/include/nativefold.h
+	install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libnativefold.a
+	if [ -f $(RDKIT_LIB) ]; then install -D -m 755 $(RDKIT_LIB) $(DESTDIR)$(PREFIX)/lib/libnativefold_rdkit.so; fi
+
 check-binaries: $(TEST_BINARIES)
 ifeq ($(ROOMS),$(ALL_ROOMS))
 check: all

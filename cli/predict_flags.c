@@ -121,7 +121,7 @@ static bool given(const flag_result *result, const char *name) {
   return flags_given(predict_flags, n_predict_flags, result, name);
 }
 
-static bool parse_date(const char *text, int *ret_day) {
+bool predict_parse_date(const char *text, int *ret_day) {
   static const char pattern[] = "dddd-dd-dd";
   static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
   if (strlen(text) != sizeof pattern - 1) return false;
@@ -167,7 +167,7 @@ nf_status predict_flags_check(predict_options *o, const flag_result *result) {
                      (long long)o->buckets.values[i - 1]);
     }
   }
-  if (!parse_date(o->max_template_date, &o->max_template_day)) {
+  if (!predict_parse_date(o->max_template_date, &o->max_template_day)) {
     return nf_fail(NF_INPUT, "--max_template_date: \"%.100s\" is no date, write YYYY-MM-DD", o->max_template_date);
   }
   if (o->jax_backend == JAX_BACKEND_MPS) {

@@ -59,4 +59,7 @@ extern const int n_predict_flags;
 // here with one note. Call it after the subcommand has had its say on the stages.
 NF_CHECKED nf_status predict_flags_check(predict_options *options, const flag_result *result);
 
+// YYYY-MM-DD to yyyymmdd; false if it is no date.
+bool predict_parse_date(const char *text, int *ret_day);
+
 #endif

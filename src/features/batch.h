@@ -95,6 +95,9 @@ void batch_allocate(nf_batch *batch, nf_arena *arena);
 // (a gather index beyond its source, a residue class beyond C, a non-finite number).
 NF_CHECKED nf_status batch_read(const char *path, nf_arena *arena, nf_batch *ret_batch);
 NF_CHECKED nf_status batch_write(const nf_batch *batch, const char *path);
+// A layout from the arrays alone, for a feature file folded without its job: chains A, B, ... by asym_id, residue
+// names from the classes, ligand residues "UNL", atom names and elements from the reference structure.
+NF_CHECKED nf_status batch_layout(const nf_batch *batch, nf_arena *arena, nf_layout *ret_layout);
 // Fills `out` (at least NF_BATCH_COUNT entries) with views of the arrays; returns how many.
 int batch_arrays(const nf_batch *batch, nf_array *out);
 #define NF_BATCH_ONE(field, key, ctype, dtype, shape) +1

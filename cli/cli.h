@@ -1,0 +1,16 @@
+// The subcommands: one file each, listed in main.c. Each gets argv[0] = its own name and returns the exit code.
+#ifndef NF_CLI_CLI_H
+#define NF_CLI_CLI_H
+
+int cli_predict(int argc, char **argv);    // also as search and fold
+int cli_featurise(int argc, char **argv);
+int cli_trace(int argc, char **argv);
+int cli_weights(int argc, char **argv);
+int cli_ccd(int argc, char **argv);
+int cli_compare(int argc, char **argv);
+int cli_bench(int argc, char **argv);
+
+// Prints this thread's failure message on stderr as one line and returns the status.
+int cli_fail(int status);
+
+#endif

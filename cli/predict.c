@@ -1,0 +1,163 @@
+// predict, search, fold: job files to directories of results.
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/str.h"
+#include "cli/cli.h"
+#include "cli/predict_flags.h"
+#include "nativefold.h"
+#include "output/output.h"
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+// The .json files of a directory, sorted.
+static nf_status list_jobs(const char *dir, nf_arena *arena, int *ret_n, const char ***ret_paths) {
+  DIR *d = opendir(dir);
+  if (!d) return nf_fail(NF_INPUT, "--input_dir=%s: is not a directory that can be read", dir);
+  int n = 0, capacity = 0;
+  const char **paths = NULL;
+  for (struct dirent *e; (e = readdir(d));) {
+    if (!nf_ends_with(e->d_name, ".json") || e->d_name[0] == '.') continue;
+    if (n == capacity) paths = nf_realloc(paths, (size_t)(capacity = capacity ? 2 * capacity : 16), sizeof *paths);
+    paths[n++] = nf_arena_printf(arena, "%s/%s", dir, e->d_name);
+  }
+  closedir(d);
+  if (n == 0) return nf_fail(NF_INPUT, "--input_dir=%s: holds no .json files", dir);
+  qsort(paths, (size_t)n, sizeof *paths, by_name);
+  *ret_paths = memcpy(nf_arena_alloc(arena, (size_t)n * sizeof *paths), paths, (size_t)n * sizeof *paths);
+  free(paths);
+  *ret_n = n;
+  return NF_OK;
+}
+
+typedef struct {
+  const char *path;
+  nativefold_job *job;
+  int status;
+  const char *message;
+} entry;
+
+// Reads one job and everything that can be said of it without running it.
+static nf_status read_entry(const predict_options *o, const char *path, nativefold_job **ret_job) {
+  if (o->features) return nativefold_read_features(o->features, 1, ret_job);
+  NF_TRY(nativefold_read_job(path, ret_job));
+  NF_TRY(nativefold_widen_seeds(*ret_job, o->num_seeds == FLAG_NO_INT ? 0 : (int)o->num_seeds));
+  return nativefold_require_complete(*ret_job);
+}
+
+static nf_status run_entry(const predict_options *o, const nativefold_options *options, const nativefold_model *model,
+                           const nativefold_chemistry *chemistry, const nativefold_job *job, nf_arena *arena) {
+  const char *dir;
+  NF_TRY(output_job_dir(o->output_dir, nativefold_job_name(job), o->force_output_dir, arena, &dir));
+  nf_note("%s: output goes to %s", nativefold_job_name(job), dir);
+  if (!o->features) NF_TRY(nativefold_write_job(job, dir));
+  if (!o->run_inference) return NF_OK;
+  return nativefold_fold(model, chemistry, job, options, dir, NULL);
+}
+
+static nf_status run(const predict_options *o, nf_arena *arena) {
+  static const char *const device_names[] = {"auto", "cuda", "cpu"};
+  if (!o->output_dir) return nf_fail(NF_INPUT, "--output_dir is not given: say where the results go");
+  int sources = (o->json_path != NULL) + (o->input_dir != NULL) + (o->features != NULL);
+  if (sources != 1) return nf_fail(NF_INPUT, "give exactly one of --json_path, --input_dir and --features");
+  if (o->resume) return nf_fail(NF_INPUT, "--resume is not in this version: run without it");
+  if (o->report) return nf_fail(NF_INPUT, "--report is not in this version: run without it");
+
+  int n = 1;
+  const char **paths = NF_NEW(arena, const char *, 1);
+  paths[0] = o->json_path;
+  if (o->input_dir) NF_TRY(list_jobs(o->input_dir, arena, &n, &paths));
+  // All jobs are checked before the first one runs; the run goes on past those that fail.
+  entry *entries = NF_NEW(arena, entry, n);
+  nf_status status = NF_OK, worst = NF_OK;
+  nativefold_model *model = NULL;
+  nativefold_chemistry *chemistry = NULL;
+  for (int i = 0; i < n; i++) {
+    entries[i].path = paths[i];
+    entries[i].status = read_entry(o, paths[i], &entries[i].job);
+    if (entries[i].status == NF_OK) continue;
+    entries[i].message = nf_arena_strdup(arena, nf_message());
+    if (n == 1) {
+      status = entries[i].status;
+      goto done;
+    }
+    nf_warn("%s", nf_message());
+  }
+  NF_TRY_GOTO(done, nf_dir_create(o->output_dir));
+  if (o->run_inference) {
+    double start = nf_seconds();
+    if (!o->features) NF_TRY_GOTO(done, nativefold_open_chemistry(NULL, &chemistry));
+    NF_TRY_GOTO(done, nativefold_open_model(o->model_dir, device_names[o->device], &model));
+    nf_note("model %s, opened in %.2f s", nativefold_model_name(model), nf_seconds() - start);
+    if (*nativefold_model_notice(model)) nf_note("%s", nativefold_model_notice(model));
+  }
+  nativefold_options options;
+  nativefold_default_options(&options);
+  options.num_recycles = (int)o->num_recycles;
+  options.num_diffusion_samples = (int)o->num_diffusion_samples;
+  options.diffusion_steps = (int)o->diffusion_steps;
+  options.conformer_max_iterations = o->conformer_max_iterations == FLAG_NO_INT ? 0 : (int)o->conformer_max_iterations;
+  options.fix_standalone_glycans = o->fix_standalone_glycans;
+  options.resolve_msa_overlaps = o->resolve_msa_overlaps;
+  options.max_template_date = o->max_template_day;
+  options.save_embeddings = o->save_embeddings;
+  options.save_distogram = o->save_distogram;
+  options.save_terms_of_use = o->save_terms_of_use;
+  options.compress_large_output_files = o->compress_large_output_files;
+  options.n_buckets = o->buckets.n;
+  int *buckets = NF_NEW(arena, int, o->buckets.n);
+  for (int i = 0; i < o->buckets.n; i++) buckets[i] = (int)o->buckets.values[i];
+  options.buckets = buckets;
+  for (int i = 0; i < n; i++) {
+    if (entries[i].status != NF_OK) continue;
+    entries[i].status = run_entry(o, &options, model, chemistry, entries[i].job, arena);
+    if (entries[i].status == NF_OK) continue;
+    entries[i].message = nf_arena_strdup(arena, nf_message());
+    if (n > 1) nf_warn("%s", nf_message());
+  }
+  if (n == 1) {
+    status = entries[0].status;
+    goto done;
+  }
+  int failed = 0;
+  for (int i = 0; i < n; i++) {
+    nf_note("%-6s %s%s%s", entries[i].status == NF_OK ? "done" : "FAILED", entries[i].path,
+            entries[i].status == NF_OK ? "" : ": ", entries[i].status == NF_OK ? "" : entries[i].message);
+    failed += entries[i].status != NF_OK;
+  }
+  if (failed) worst = nf_fail(NF_FAILED, "--input_dir=%s: %d of %d jobs failed", o->input_dir, failed, n);
+  status = worst;
+done:
+  for (int i = 0; i < n; i++) nativefold_free_job(entries[i].job);
+  nativefold_free_model(model);
+  nativefold_free_chemistry(chemistry);
+  return status;
+}
+
+int cli_predict(int argc, char **argv) {
+  nf_arena *arena = nf_arena_create();
+  predict_options o;
+  flag_result given;
+  const char *command = nf_arena_printf(arena, "nativefold %s", argv[0]);
+  nf_status status = flags_parse(command, predict_flags, n_predict_flags, argc - 1, argv + 1, arena, &o, &given);
+  if (status == NF_OK && given.help) {
+    flags_help(stdout, nf_arena_printf(arena, "%s --json_path=JOB.json --output_dir=DIR --model_dir=DIR", command),
+               "Folds a job, or every job of a directory.", predict_flags, n_predict_flags);
+  } else if (status == NF_OK) {
+    if (given.n_arguments) {
+      status = nf_fail(NF_INPUT, "%s: \"%s\" is not a flag; a job file is given as --json_path=%s", command,
+                       given.arguments[0], given.arguments[0]);
+    }
+    if (strcmp(argv[0], "search") == 0) o.run_inference = false;
+    if (strcmp(argv[0], "fold") == 0 || o.features) o.run_data_pipeline = false;
+    if (status == NF_OK) status = predict_flags_check(&o, &given);
+    if (status == NF_OK) status = run(&o, arena);
+  }
+  if (status != NF_OK) cli_fail(status);
+  nf_arena_free(arena);
+  return status;
+}

@@ -1,0 +1,126 @@
+// Nativefold's public C API: open a model and the chemistry, read a job, fold it, read or write the results.
+//
+//   #include <nativefold.h>
+//   int main(void) {
+//     nativefold_options options;
+//     nativefold_default_options(&options);
+//     nativefold_chemistry *chemistry = NULL;
+//     nativefold_model *model = NULL;
+//     nativefold_job *job = NULL;
+//     nativefold_result *result = NULL;
+//     int status = nativefold_open_chemistry(NULL, &chemistry);
+//     if (!status) status = nativefold_open_model("models", "auto", &model);
+//     if (!status) status = nativefold_read_job("job.json", &job);
+//     if (!status) status = nativefold_fold(model, chemistry, job, &options, "out/job", &result);
+//     if (status) fprintf(stderr, "%s\n", nativefold_message());
+//     for (int i = 0; !status && i < nativefold_n_samples(result); i++) {
+//       const nativefold_sample *s = nativefold_get_sample(result, i);
+//       printf("seed %u sample %d: ranking score %.3f\n", s->seed, s->sample, s->ranking_score);
+//     }
+//     nativefold_free_result(result);
+//     nativefold_free_job(job);
+//     nativefold_free_model(model);
+//     nativefold_free_chemistry(chemistry);
+//     return status;
+//   }
+//
+// (examples/fold_one.c is this program; `make check` builds and runs it.)
+//
+// Every int returned is a status: 0 done, 1 the job failed, 2 bad input, 3 not enough memory; nativefold_message()
+// then gives one sentence for the calling thread. Models, chemistry and jobs are read-only once made and may be
+// shared by threads; a fold itself uses all cores.
+#ifndef NATIVEFOLD_H
+#define NATIVEFOLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NATIVEFOLD_VERSION "0.1.0"
+
+typedef struct nativefold_model nativefold_model;          // the network bound to weights
+typedef struct nativefold_chemistry nativefold_chemistry;  // the chemical component dictionary
+typedef struct nativefold_job nativefold_job;              // what to fold
+typedef struct nativefold_result nativefold_result;        // what came out
+
+// This thread's last failure in one sentence. Valid until the next call that fails.
+const char *nativefold_message(void);
+
+// ccd_file: a file made by `nativefold ccd build`; NULL: $NATIVEFOLD_CCD, the user's own, or the embedded subset.
+int nativefold_open_chemistry(const char *ccd_file, nativefold_chemistry **ret_chemistry);
+void nativefold_free_chemistry(nativefold_chemistry *chemistry);  // NULL is fine
+
+// model_dir: a directory (or one file) of weights in AlphaFold 3's record format. device: "cpu", "cuda" or "auto".
+int nativefold_open_model(const char *model_dir, const char *device, nativefold_model **ret_model);
+void nativefold_free_model(nativefold_model *model);  // NULL is fine
+const char *nativefold_model_name(const nativefold_model *model);    // "AlphaFold 3", "demo", ...
+const char *nativefold_model_notice(const nativefold_model *model);  // what these weights can and cannot do
+
+// Reads a job in the alphafold3 JSON dialect.
+int nativefold_read_job(const char *path, nativefold_job **ret_job);
+// A job that is a feature file made by `nativefold featurise`: chemistry is not needed to fold it.
+int nativefold_read_features(const char *path, uint32_t seed, nativefold_job **ret_job);
+void nativefold_free_job(nativefold_job *job);  // NULL is fine
+const char *nativefold_job_name(const nativefold_job *job);  // as used in file names
+uint32_t nativefold_first_seed(const nativefold_job *job);
+// With num_seeds > 0 the job, which must hold one seed, is widened to that many consecutive ones.
+int nativefold_widen_seeds(nativefold_job *job, int num_seeds);
+// Fails (2) naming the first chain whose MSA or templates are not set, for jobs that are not to be searched.
+int nativefold_require_complete(const nativefold_job *job);
+// Writes the job, with all that it holds, as NAME_data.json into a directory that exists.
+int nativefold_write_job(const nativefold_job *job, const char *dir);
+
+typedef struct {
+  int num_recycles;              // 10
+  int num_diffusion_samples;     // 5
+  int diffusion_steps;           // 200
+  int num_msa;                   // 1024 rows of the MSA read in each pass
+  int n_buckets;                 // "same seed, same noise" as the reference: noise is indexed by these bucket sizes
+  const int *buckets;            // ascending; NULL: the reference's default list
+  int conformer_max_iterations;  // 0: RDKit's default
+  bool fix_standalone_glycans;   // false
+  bool resolve_msa_overlaps;     // true
+  int max_template_date;         // yyyymmdd, 20210930: model coordinates of newer components are not used
+  bool save_embeddings, save_distogram;  // false
+  bool save_terms_of_use;        // true
+  bool compress_large_output_files;      // false
+  bool quiet;                    // no progress, no table
+} nativefold_options;
+void nativefold_default_options(nativefold_options *options);
+
+// Folds every seed of the job. With output_dir (made if need be) the files of AlphaFold 3's output directory are
+// written as soon as each sample is there; NULL writes nothing. ret_result may be NULL.
+int nativefold_fold(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
+                    const nativefold_options *options, const char *output_dir, nativefold_result **ret_result);
+void nativefold_free_result(nativefold_result *result);  // NULL is fine
+
+typedef struct {
+  uint32_t seed;
+  int sample;
+  double ranking_score;
+  double ptm, iptm;             // iptm: NaN with a single chain
+  double fraction_disordered;
+  bool has_clash;
+  int n_atoms;
+  const float *positions;       // (n_atoms, 3), angstrom, in the order of the output files
+  const float *plddt;           // (n_atoms), 0 to 100
+  int n_tokens;
+  const float *pae;             // (n_tokens, n_tokens), angstrom
+} nativefold_sample;
+int nativefold_n_samples(const nativefold_result *result);
+// Sample i in the order folded; owned by the result.
+const nativefold_sample *nativefold_get_sample(const nativefold_result *result, int i);
+int nativefold_best_sample(const nativefold_result *result);  // index of the highest ranking score
+
+// Featurises one seed of a job into a file under the reference's key names. n_buckets 0: tokens are not padded.
+int nativefold_featurise(const nativefold_chemistry *chemistry, const nativefold_job *job, uint32_t seed,
+                         const nativefold_options *options, const char *npz_path);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

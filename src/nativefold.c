@@ -1,0 +1,461 @@
+// The program on one page: job -> features -> trunk -> samples -> confidence -> scores -> files.
+// Sees every room; no room sees it. Each loop has one home: seeds and samples here, recycles in trunk.c, noise steps
+// in diffusion.c.
+#include "nativefold.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "chem/ccd.h"
+#include "features/features.h"
+#include "input/job.h"
+#include "model/model.h"
+#include "output/output.h"
+#include "score/score.h"
+#include "weights/weights.h"
+
+struct nativefold_chemistry {
+  nf_ccd *ccd;
+};
+
+struct nativefold_model {
+  nf_weights *weights;
+  nf_model *network;
+  output_origin origin;
+};
+
+struct nativefold_job {
+  nf_arena *arena;
+  nf_job job;
+  const char *features_path;  // a feature file in place of a job
+};
+
+// One folded sample. What the files and the table need lives in the arena of the result.
+typedef struct {
+  nativefold_sample view;
+  nf_scores scores;
+} folded;
+
+struct nativefold_result {
+  nf_arena *arena;
+  nf_layout layout;  // the chains alone
+  folded *samples;
+  output_rank *ranks;
+  int n_samples;
+};
+
+const char *nativefold_message(void) { return nf_message(); }
+
+// ---- Opening and reading
+
+int nativefold_open_chemistry(const char *ccd_file, nativefold_chemistry **ret_chemistry) {
+  *ret_chemistry = NULL;
+  nf_ccd *ccd;
+  NF_TRY(ccd_open(ccd_file, &ccd));
+  *ret_chemistry = nf_calloc(1, sizeof **ret_chemistry);
+  (*ret_chemistry)->ccd = ccd;
+  return NF_OK;
+}
+
+void nativefold_free_chemistry(nativefold_chemistry *chemistry) {
+  if (!chemistry) return;
+  ccd_close(chemistry->ccd);
+  free(chemistry);
+}
+
+// What a set of weights can and cannot do, as far as its name tells.
+static const char *notice_for(const nf_weights *weights) {
+  if (weights_is_alphafold3(weights)) {
+    return "AlphaFold 3 parameters: their use and output are subject to AlphaFold 3's terms of use.";
+  }
+  const char *name = weights_model_name(weights);
+  if (strcmp(name, "demo") == 0) {
+    return "Demonstration weights: they know one helix (PDB 5I55) and predict nothing else.";
+  }
+  if (strncmp(name, "random", 6) == 0 || strncmp(name, "seeded", 6) == 0) {
+    return "Seeded random weights: they know nothing, the coordinates are meaningless.";
+  }
+  return "";
+}
+
+int nativefold_open_model(const char *model_dir, const char *device, nativefold_model **ret_model) {
+  *ret_model = NULL;
+  nativefold_model *m = nf_calloc(1, sizeof *m);
+  nf_status status;
+  NF_TRY_GOTO(fail, weights_open(model_dir, &m->weights));
+  NF_TRY_GOTO(fail, model_create(m->weights, device, &m->network));
+  m->origin.model_name = weights_model_name(m->weights);
+  m->origin.is_alphafold3 = weights_is_alphafold3(m->weights);
+  m->origin.model_notice = notice_for(m->weights);
+  m->origin.has_model_id = weights_identifier(m->weights, m->origin.model_id);
+  *ret_model = m;
+  return NF_OK;
+fail:
+  nativefold_free_model(m);
+  return status;
+}
+
+void nativefold_free_model(nativefold_model *model) {
+  if (!model) return;
+  model_free(model->network);
+  weights_close(model->weights);
+  free(model);
+}
+
+const char *nativefold_model_name(const nativefold_model *model) { return model->origin.model_name; }
+const char *nativefold_model_notice(const nativefold_model *model) { return model->origin.model_notice; }
+
+int nativefold_read_job(const char *path, nativefold_job **ret_job) {
+  *ret_job = NULL;
+  nativefold_job *j = nf_calloc(1, sizeof *j);
+  j->arena = nf_arena_create();
+  nf_status status = job_read(path, j->arena, &j->job);
+  if (status != NF_OK) {
+    nativefold_free_job(j);
+    return status;
+  }
+  *ret_job = j;
+  return NF_OK;
+}
+
+int nativefold_read_features(const char *path, uint32_t seed, nativefold_job **ret_job) {
+  *ret_job = NULL;
+  if (!nf_file_exists(path)) return nf_fail(NF_INPUT, "%s: no such feature file", path);
+  nativefold_job *j = nf_calloc(1, sizeof *j);
+  j->arena = nf_arena_create();
+  j->features_path = nf_arena_strdup(j->arena, path);
+  const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+  size_t length = strlen(base) - (nf_ends_with(base, ".npz") ? 4 : 0);
+  uint32_t *seeds = NF_NEW(j->arena, uint32_t, 1);
+  seeds[0] = seed;
+  j->job = (nf_job){.name = nf_arena_strndup(j->arena, base, length),
+                    .path = j->features_path,
+                    .n_seeds = 1,
+                    .seeds = seeds,
+                    .version = 1};
+  *ret_job = j;
+  return NF_OK;
+}
+
+void nativefold_free_job(nativefold_job *job) {
+  if (!job) return;
+  nf_arena_free(job->arena);
+  free(job);
+}
+
+const char *nativefold_job_name(const nativefold_job *job) { return job_sanitised_name(&job->job, job->arena); }
+
+uint32_t nativefold_first_seed(const nativefold_job *job) { return job->job.seeds[0]; }
+
+int nativefold_widen_seeds(nativefold_job *job, int num_seeds) {
+  nf_job *j = &job->job;
+  if (num_seeds <= 0) return NF_OK;
+  if (j->n_seeds != 1) {
+    return nf_fail(NF_INPUT, "%s: modelSeeds: --num_seeds needs a job with one seed, this one has %d", j->path, j->n_seeds);
+  }
+  if ((uint64_t)j->seeds[0] + (uint64_t)num_seeds - 1 > UINT32_MAX) {
+    return nf_fail(NF_INPUT, "%s: modelSeeds: --num_seeds=%d goes beyond the largest seed, 4294967295", j->path, num_seeds);
+  }
+  uint32_t *seeds = NF_NEW(job->arena, uint32_t, num_seeds);
+  for (int i = 0; i < num_seeds; i++) seeds[i] = j->seeds[0] + (uint32_t)i;
+  j->seeds = seeds;
+  j->n_seeds = num_seeds;
+  return NF_OK;
+}
+
+int nativefold_require_complete(const nativefold_job *job) {
+  const nf_job *j = &job->job;
+  for (int i = 0; i < j->n_chains; i++) {
+    const job_chain *c = &j->chains[i];
+    const char *missing = NULL;
+    if ((c->kind == NF_PROTEIN || c->kind == NF_RNA) && !c->unpaired_msa) missing = "unpairedMsa";
+    if (c->kind == NF_PROTEIN && !c->paired_msa) missing = "pairedMsa";
+    if (c->kind == NF_PROTEIN && c->n_templates < 0) missing = "templates";
+    if (missing) {
+      return nf_fail(NF_INPUT,
+                     "%s: chain %s: %s is not set, and this version has no genetic search: give the MSA and templates, or "
+                     "set unpairedMsa and pairedMsa to \"\" and templates to []",
+                     j->path, c->id, missing);
+    }
+  }
+  return NF_OK;
+}
+
+int nativefold_write_job(const nativefold_job *job, const char *dir) {
+  nf_str path = {0};
+  nf_str_printf(&path, "%s/%s_data.json", dir, nativefold_job_name(job));
+  nf_status status = job_write(&job->job, path.data);
+  nf_str_free(&path);
+  return status;
+}
+
+void nativefold_default_options(nativefold_options *options) {
+  static const int buckets[] = {128, 256, 384, 512, 768, 1024, 1280, 1536, 2048, 2560, 3072, 3584, 4096, 4608, 5120};
+  *options = (nativefold_options){.num_recycles = 10,
+                                  .num_diffusion_samples = 5,
+                                  .diffusion_steps = 200,
+                                  .num_msa = 1024,
+                                  .n_buckets = sizeof buckets / sizeof *buckets,
+                                  .buckets = buckets,
+                                  .resolve_msa_overlaps = true,
+                                  .max_template_date = 20210930,
+                                  .save_terms_of_use = true};
+}
+
+// ---- Features
+
+static nf_status make_features(const nativefold_job *job, const nativefold_chemistry *chemistry, uint32_t seed,
+                               const nativefold_options *options, bool pad, nf_arena *arena, nf_layout *layout,
+                               nf_batch *batch) {
+  if (job->features_path) {
+    NF_TRY(batch_read(job->features_path, arena, batch));
+    return batch_layout(batch, arena, layout);
+  }
+  features_options o;
+  features_default_options(&o);
+  o.conformer_max_iterations = options->conformer_max_iterations;
+  o.fix_standalone_glycans = options->fix_standalone_glycans;
+  o.resolve_msa_overlaps = options->resolve_msa_overlaps;
+  o.ref_max_modified_date = options->max_template_date;
+  if (pad) {
+    o.n_buckets = options->n_buckets;
+    o.buckets = options->buckets;
+  }
+  return features_create(&job->job, chemistry->ccd, seed, &o, arena, layout, batch);
+}
+
+int nativefold_featurise(const nativefold_chemistry *chemistry, const nativefold_job *job, uint32_t seed,
+                         const nativefold_options *options, const char *npz_path) {
+  nf_arena *arena = nf_arena_create();
+  nf_layout layout;
+  nf_batch batch;
+  nf_status status;
+  NF_TRY_GOTO(done, make_features(job, chemistry, seed, options, options->n_buckets > 0, arena, &layout, &batch));
+  NF_TRY_GOTO(done, batch_write(&batch, npz_path));
+done:
+  nf_arena_free(arena);
+  return status;
+}
+
+// ---- Folding
+
+// The size the reference would pad to, by which it draws noise; beyond its largest bucket the job's own.
+static int noise_tokens(const nativefold_options *options, int n_token) {
+  for (int i = 0; i < options->n_buckets; i++) {
+    if (options->buckets[i] >= n_token) return options->buckets[i];
+  }
+  return n_token;
+}
+
+static void tick(void *context, int steps) { nf_progress_step(context, steps); }
+
+// Copies what outlives the seed's own memory.
+static void *keep(nf_arena *arena, const void *data, size_t bytes) {
+  return data ? memcpy(nf_arena_alloc(arena, bytes), data, bytes) : NULL;
+}
+
+static void keep_sample(nativefold_result *result, uint32_t seed, int sample, const nf_scores *s) {
+  folded *f = &result->samples[result->n_samples];
+  size_t n = (size_t)s->n_tokens;
+  f->scores = *s;
+  nf_scores *k = &f->scores;
+  nf_arena *a = result->arena;
+  size_t c = (size_t)s->n_chains;
+  k->positions = keep(a, s->positions, (size_t)s->n_atoms * 3 * sizeof(float));
+  k->plddt = keep(a, s->plddt, (size_t)s->n_atoms * sizeof(float));
+  k->full_pae = keep(a, s->full_pae, n * n * sizeof(float));
+  k->full_pde = k->contact_probs = NULL;  // in the files; not part of the result
+  k->chain_pair_iptm = keep(a, s->chain_pair_iptm, c * c * sizeof(double));
+  k->chain_plddt = keep(a, s->chain_plddt, c * sizeof(double));
+  k->chain_pair_pae_min = k->chain_pair_pde_mean = k->chain_pair_pde_min = NULL;
+  k->iptm_ichain = k->iptm_xchain = k->pae_ichain = k->pae_xchain = NULL;
+  k->intra_chain_single_pde = k->cross_chain_single_pde = NULL;
+  f->view = (nativefold_sample){.seed = seed,
+                                .sample = sample,
+                                .ranking_score = s->ranking_score,
+                                .ptm = s->ptm,
+                                .iptm = s->iptm,
+                                .fraction_disordered = s->fraction_disordered,
+                                .has_clash = s->has_clash,
+                                .n_atoms = s->n_atoms,
+                                .positions = k->positions,
+                                .plddt = k->plddt,
+                                .n_tokens = s->n_tokens,
+                                .pae = k->full_pae};
+  result->ranks[result->n_samples] = (output_rank){seed, sample, s->ranking_score};
+  result->n_samples++;
+}
+
+// The chains, for the table at the end; names and order are the same for every seed.
+static void keep_chains(nativefold_result *result, const nf_layout *layout) {
+  result->layout.n_chains = layout->n_chains;
+  result->layout.chains = keep(result->arena, layout->chains, (size_t)layout->n_chains * sizeof(layout_chain));
+  for (int c = 0; c < layout->n_chains; c++) {
+    result->layout.chains[c].id = nf_arena_strdup(result->arena, layout->chains[c].id);
+    result->layout.chains[c].sequence = NULL;
+  }
+}
+
+// Where one job's files go, and under which name.
+typedef struct {
+  const char *dir;  // NULL: nothing is written
+  const char *name;
+  output_options options;
+} destination;
+
+static nf_status write_sample(const nativefold_model *model, const nativefold_job *job, const nf_layout *layout,
+                              const nf_batch *batch, const nf_scores *scores, const destination *to, uint32_t seed,
+                              int sample, bool is_best, nf_arena *arena) {
+  const char *dir = nf_arena_printf(arena, "%s/seed-%u_sample-%d", to->dir, (unsigned)seed, sample);
+  const char *prefix = nf_arena_printf(arena, "%s_seed-%u_sample-%d", to->name, (unsigned)seed, sample);
+  NF_TRY(nf_dir_create(dir));
+  // The terms file belongs to the job's directory alone; the licence text in the mmCIF follows the flag everywhere.
+  NF_TRY(output_write_sample(dir, prefix, &job->job, layout, batch, scores, &model->origin, &to->options));
+  if (!is_best) return NF_OK;
+  return output_write_sample(to->dir, to->name, &job->job, layout, batch, scores, &model->origin, &to->options);
+}
+
+static nf_status write_seed_arrays(const nativefold_model *model, const nf_layout *layout, const nf_batch *batch,
+                                   const trunk_output *trunk, const distogram_output *distogram,
+                                   const nativefold_options *options, const destination *to, uint32_t seed,
+                                   nf_arena *arena) {
+  const model_dims *dims = model_dimensions(model->network);
+  const char *prefix = nf_arena_printf(arena, "%s_seed-%u", to->name, (unsigned)seed);
+  if (options->save_embeddings) {
+    const char *dir = nf_arena_printf(arena, "%s/seed-%u_embeddings", to->dir, (unsigned)seed);
+    NF_TRY(nf_dir_create(dir));
+    NF_TRY(output_write_embeddings(dir, prefix, layout->n_tokens, batch->n_token, dims->c_s, dims->c_z, trunk->single,
+                                   trunk->pair));
+  }
+  if (options->save_distogram) {
+    const char *dir = nf_arena_printf(arena, "%s/seed-%u_distogram", to->dir, (unsigned)seed);
+    NF_TRY(nf_dir_create(dir));
+    NF_TRY(output_write_distogram(dir, prefix, layout->n_tokens, batch->n_token, distogram->n_bins, distogram->logits));
+  }
+  return NF_OK;
+}
+
+// One seed: features to samples to scores to files.
+static nf_status fold_seed(const nativefold_model *model, const nativefold_chemistry *chemistry,
+                           const nativefold_job *job, uint32_t seed, const nativefold_options *options,
+                           const destination *to, nativefold_result *result) {
+  nf_arena *arena = nf_arena_create();
+  nf_layout layout;
+  nf_batch batch;
+  trunk_output trunk;
+  distogram_output distogram;
+  float *positions;
+  nf_progress progress;
+  nf_ticker ticker = {&progress, tick};
+  nf_status status;
+  const model_dims *dims = model_dimensions(model->network);
+
+  nf_progress_start(&progress, "features", 1);
+  NF_TRY_GOTO(done, make_features(job, chemistry, seed, options, false, arena, &layout, &batch));
+  nf_progress_end(&progress);
+  if (result->n_samples == 0) {
+    keep_chains(result, &layout);
+    nf_note("%d tokens, %d atoms, %d of %d MSA rows; about %.2f GiB of memory beside the weights", layout.n_tokens,
+            layout.n_atoms, batch.num_alignments[0], batch.n_row,
+            (double)model_peak_bytes(model->network, batch.n_token, batch.n_subset, options->num_msa,
+                                     options->num_diffusion_samples) / (1 << 30));
+  }
+
+  nf_key trunk_key, sample_key;
+  model_keys(model->network, seed, options->num_recycles, &trunk_key, &sample_key);
+
+  nf_progress_start(&progress, "trunk", (int64_t)(options->num_recycles + 1) * (dims->n_pairformer_blocks + 1));
+  NF_TRY_GOTO(done, trunk_run(model->network, &batch,
+                              &(trunk_options){.num_recycles = options->num_recycles,
+                                               .num_msa = options->num_msa,
+                                               .key = trunk_key,
+                                               .ticker = &ticker},
+                              arena, &trunk));
+  NF_TRY_GOTO(done, distogram_run(model->network, &batch, &trunk, arena, &distogram));
+  nf_progress_end(&progress);
+  if (to->dir) {
+    NF_TRY_GOTO(done, write_seed_arrays(model, &layout, &batch, &trunk, &distogram, options, to, seed, arena));
+  }
+
+  nf_progress_start(&progress, "diffusion", options->diffusion_steps);
+  NF_TRY_GOTO(done, diffusion_run(model->network, &batch, &trunk,
+                                  &(diffusion_options){.steps = options->diffusion_steps,
+                                                       .n_samples = options->num_diffusion_samples,
+                                                       .key = sample_key,
+                                                       .noise_tokens = noise_tokens(options, batch.n_token),
+                                                       .ticker = &ticker},
+                                  arena, &positions));
+  nf_progress_end(&progress);
+
+  nf_progress_start(&progress, "confidence, scores and files", options->num_diffusion_samples);
+  int64_t stride = (int64_t)batch.n_token * batch.n_slot * 3;
+  for (int k = 0; k < options->num_diffusion_samples; k++) {
+    nf_arena_mark mark = nf_arena_here(arena);
+    confidence_output confidence;
+    nf_scores scores;
+    NF_TRY_GOTO(done, confidence_run(model->network, &batch, &trunk, positions + k * stride, NULL, arena, &confidence));
+    NF_TRY_GOTO(done, score_sample(&layout, &batch, positions + k * stride, &confidence, distogram.contact_probs, arena,
+                                   &scores));
+    keep_sample(result, seed, k, &scores);
+    bool is_best = output_best(result->ranks, result->n_samples) == result->n_samples - 1;
+    if (to->dir) {
+      NF_TRY_GOTO(done, write_sample(model, job, &layout, &batch, &scores, to, seed, k, is_best, arena));
+    }
+    nf_arena_reset(arena, mark);
+    nf_progress_step(&progress, 1);
+  }
+  nf_progress_end(&progress);
+done:
+  nf_arena_free(arena);
+  return status;
+}
+
+int nativefold_fold(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
+                    const nativefold_options *options, const char *output_dir, nativefold_result **ret_result) {
+  if (ret_result) *ret_result = NULL;
+  if (!job->features_path) NF_TRY(nativefold_require_complete(job));
+  nativefold_result *result = nf_calloc(1, sizeof *result);
+  result->arena = nf_arena_create();
+  int n = job->job.n_seeds * options->num_diffusion_samples;
+  result->samples = NF_NEW(result->arena, folded, n);
+  result->ranks = NF_NEW(result->arena, output_rank, n);
+  destination to = {.dir = output_dir,
+                    .name = nativefold_job_name(job),
+                    .options = {.compress = options->compress_large_output_files,
+                                .save_terms_of_use = options->save_terms_of_use}};
+  nf_status status = NF_OK;
+  if (output_dir) NF_TRY_GOTO(done, nf_dir_create(output_dir));
+  for (int i = 0; i < job->job.n_seeds; i++) {
+    if (job->job.n_seeds > 1) nf_note("seed %u (%d of %d)", (unsigned)job->job.seeds[i], i + 1, job->job.n_seeds);
+    NF_TRY_GOTO(done, fold_seed(model, chemistry, job, job->job.seeds[i], options, &to, result));
+    // After every seed, so that what is done stays usable if a later one fails.
+    if (output_dir) NF_TRY_GOTO(done, output_write_ranking(output_dir, to.name, result->ranks, result->n_samples));
+  }
+  if (!options->quiet) {
+    const nf_scores **scores = NF_NEW(result->arena, const nf_scores *, n);
+    for (int i = 0; i < n; i++) scores[i] = &result->samples[i].scores;
+    output_print_table(stderr, &result->layout, scores, result->ranks, n);
+  }
+done:
+  if (status == NF_OK && ret_result) {
+    *ret_result = result;
+  } else {
+    nativefold_free_result(result);
+  }
+  return status;
+}
+
+void nativefold_free_result(nativefold_result *result) {
+  if (!result) return;
+  nf_arena_free(result->arena);
+  free(result);
+}
+
+int nativefold_n_samples(const nativefold_result *result) { return result->n_samples; }
+const nativefold_sample *nativefold_get_sample(const nativefold_result *result, int i) { return &result->samples[i].view; }
+int nativefold_best_sample(const nativefold_result *result) { return output_best(result->ranks, result->n_samples); }
