@@ -61,7 +61,7 @@ $(BUILD)/%.o: %.S
 	$(CC) -Isrc -I. -MMD -MP -c $< -o $@
 $(LIB): $(OBJECTS)
 	@rm -f $@
-	ar rcs $@ $(OBJECTS)
+	ar qcs $@ $(OBJECTS)
 $(BINARY): $(CLI_OBJECTS) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $(CLI_OBJECTS) $(LIB) $(LIBS) $(GOMP)
 $(RDKIT_LIB): src/chem/rdkit.cc
