@@ -58,13 +58,22 @@ typedef struct {
   int version;                 // 1 to 4
 } nf_job;
 
-// Reads a job file (relative paths in it are taken from its directory) into the arena.
+// Reads a job file (relative paths in it are taken from its directory) into the arena. Whether a CCD code is known, and
+// whether a template's mmCIF holds what its indices name, is left to the rooms that open them.
 NF_CHECKED nf_status job_read(const char *path, nf_arena *arena, nf_job *ret_job);
 // The same from text; `path` names it in messages and is the base of relative paths.
 NF_CHECKED nf_status job_parse(const char *path, const char *text, size_t length, nf_arena *arena, nf_job *ret_job);
 
-// The residue codes of a polymer chain after its modifications; (n) strings.
+// "protein", "rna", "dna", "ligand": the key of a chain's kind in the job file.
+const char *job_kind_name(nf_chain_kind kind);
+// Residues of a polymer, components of a ligand.
+int job_chain_length(const job_chain *chain);
+// The residue codes of a chain, a polymer's after its modifications; (n) strings.
 const char **job_chain_residues(const job_chain *chain, nf_arena *arena, int *ret_n);
+
+// Refuses MSAs and templates that are set only partly where a search is to fill the rest (it fills both MSAs of a
+// protein or neither), and those not set at all where none is run.
+NF_CHECKED nf_status job_check_filled(const nf_job *job, bool will_search);
 
 // Writes NAME_data.json as the reference's Input.to_json does (dialect, version, key order, indent).
 NF_CHECKED nf_status job_write(const nf_job *job, const char *path);

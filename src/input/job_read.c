@@ -1,0 +1,661 @@
+// Job files: JSON in the alphafold3 dialect, versions 1 to 4.
+//
+// Every value is checked here, so that the rooms after this one may rely on it. What a later version of the program
+// will read (SMILES, userCCD, bondedAtomPairs, the server's dialect) is refused by name, never left out silently.
+#include <inttypes.h>
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "formats/a3m.h"
+#include "formats/compress.h"
+#include "input/job.h"
+#include "input/utf8.h"
+
+enum {
+  MAX_RESIDUES = 1000000,  // in all chains: beyond any machine, and 24 atoms of each still count in an int
+  MAX_NAME = 190,          // bytes of a file name (255), less what is added to the job's name
+  MAX_SHOWN = 60,          // of a user's text in a message
+  SHORT_TEXT = 256,        // shorter MSAs and mmCIFs are looked at as possible misplaced paths
+};
+static const size_t max_text_file = (size_t)4 << 30;
+
+typedef struct {
+  const char *path;       // of the job, for messages
+  const char *directory;  // relative paths start here: "" or ending in a slash
+  nf_arena *arena;
+  const char *where;      // of the entry being read: "protein A: "; "" outside of one
+} reader;
+
+// ---- Messages
+
+static nf_status refuse(const reader *r, const char *field, const char *format, ...) NF_PRINTF(3, 4);
+static nf_status refuse(const reader *r, const char *field, const char *format, ...) {
+  char what[1024];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(what, sizeof what, format, args);
+  va_end(args);
+  return nf_fail(NF_INPUT, "%s: %s%s: %s", r->path, r->where, field, what);
+}
+
+// A user's text as it may stand in a message: short, on one line.
+static const char *shown(const reader *r, const char *text) {
+  nf_str s = {0};
+  size_t left = strlen(text);
+  uint32_t c;
+  int n;
+  nf_str_puts(&s, "");
+  for (; left && s.length < MAX_SHOWN; text += n, left -= (size_t)n) {
+    n = utf8_decode(text, left, &c);
+    if (!n || c < ' ' || (c >= 0x7f && c < 0xa0)) {
+      nf_str_putc(&s, '?');
+      n = n ? n : 1;
+    } else {
+      nf_str_append(&s, text, (size_t)n);
+    }
+  }
+  if (left) nf_str_puts(&s, "...");
+  const char *kept = nf_arena_strdup(r->arena, s.data);
+  nf_str_free(&s);
+  return kept;
+}
+
+static const char *type_name(const json_t *value) {
+  if (!value) return "missing";
+  switch (json_typeof(value)) {
+    case JSON_OBJECT: return "an object";
+    case JSON_ARRAY: return "a list";
+    case JSON_STRING: return "a string";
+    case JSON_INTEGER: return "a whole number";
+    case JSON_REAL: return "a fraction";
+    case JSON_TRUE: return "true";
+    case JSON_FALSE: return "false";
+    case JSON_NULL: return "null";
+  }
+  return "unknown";
+}
+
+static nf_status wrong_type(const reader *r, const char *field, const char *expected, const json_t *value) {
+  if (!value) return refuse(r, field, "is missing, %s is needed", expected);
+  return refuse(r, field, "must be %s, but is %s", expected, type_name(value));
+}
+
+// Refuses keys that are not among `allowed` (NULL-ended).
+static nf_status check_keys(const reader *r, const json_t *object, const char *what, const char *const *allowed) {
+  const char *key;
+  json_t *value;
+  json_object_foreach((json_t *)object, key, value) {
+    nf_str all = {0};
+    bool known = false;
+    for (int i = 0; allowed[i]; i++) {
+      known = known || strcmp(key, allowed[i]) == 0;
+      nf_str_printf(&all, "%s%s", i ? ", " : "", allowed[i]);
+    }
+    nf_status status = NF_OK;
+    if (!known) status = refuse(r, shown(r, key), "is no field of %s, which has %s", what, all.data);
+    nf_str_free(&all);
+    NF_TRY(status);
+  }
+  return NF_OK;
+}
+
+// A value that is there and not null.
+static const json_t *present(const json_t *object, const char *key) {
+  const json_t *value = json_object_get(object, key);
+  return json_is_null(value) ? NULL : value;
+}
+
+// ---- Text, inline or in a file
+
+static nf_status check_text(const reader *r, const char *field, const char *file, const char *data, size_t size) {
+  uint32_t c;
+  for (size_t at = 0; at < size;) {
+    int n = utf8_decode(data + at, size - at, &c);
+    if (!n || !c) return refuse(r, field, "%s: is not a text file (byte %zu)", file, at + 1);
+    at += (size_t)n;
+  }
+  return NF_OK;
+}
+
+static nf_status read_text_file(const reader *r, const char *field, const char *name, const char **ret_text) {
+  const char *path = name[0] == '/' ? name : nf_arena_printf(r->arena, "%s%s", r->directory, name);
+  char *data = NULL;
+  size_t size;
+  nf_status status = nf_read_maybe_compressed(path, max_text_file, &data, &size);
+  if (status != NF_OK) return nf_fail_in(status, "%s: %s%s", r->path, r->where, field);
+  status = check_text(r, field, path, data, size);
+  if (status == NF_OK) *ret_text = nf_arena_strndup(r->arena, data, size);
+  free(data);
+  return status;
+}
+
+// Reads the text under `key` or in the file under `path_key`, which exclude each other; NULL if neither is set.
+// `prefix` precedes the keys in messages.
+static nf_status read_text(const reader *r, const json_t *object, const char *prefix, const char *key,
+                           const char *path_key, const char **ret_text) {
+  const json_t *text = present(object, key), *path = present(object, path_key);
+  const char *field = nf_arena_printf(r->arena, "%s%s", prefix, key);
+  const char *path_field = nf_arena_printf(r->arena, "%s%s", prefix, path_key);
+  *ret_text = NULL;
+  if (text && !json_is_string(text)) return wrong_type(r, field, "a string", text);
+  if (path && !json_is_string(path)) return wrong_type(r, path_field, "a string", path);
+  size_t length = text ? json_string_length(text) : 0;
+  bool has_path = path && json_string_length(path);
+  if (length && has_path) return refuse(r, field, "only one of it and %s may be set", path_key);
+  if (length && length < SHORT_TEXT && access(json_string_value(text), F_OK) == 0) {
+    return refuse(r, field, "is the name of a file, give it as %s", path_key);
+  }
+  if (has_path) return read_text_file(r, path_field, json_string_value(path), ret_text);
+  if (text) *ret_text = nf_arena_strndup(r->arena, json_string_value(text), length);
+  return NF_OK;
+}
+
+// ---- The parts of a chain
+
+static bool is_blank(const char *text) { return !text[strspn(text, " \t\r\n\v\f")]; }
+
+// The first row must be the chain itself, as far as the network's classes go; small letters are insertions.
+static nf_status check_first_row(const reader *r, const char *field, const job_chain *chain, const char *msa) {
+  if (!msa || is_blank(msa)) return NF_OK;
+  nf_a3m a3m;
+  nf_arena_mark mark = nf_arena_here(r->arena);
+  nf_status status = a3m_parse(field, msa, strlen(msa), r->arena, &a3m);
+  if (status != NF_OK) return nf_fail_in(status, "%s: %s%s", r->path, r->where, field);
+  if (!a3m.n_rows) return refuse(r, field, "holds no sequence, rows in the A3M format begin with a line of \">name\"");
+  int n_residues, n = 0, differs = -1;
+  const char **codes = job_chain_residues(chain, r->arena, &n_residues);
+  for (const char *c = a3m.sequences[0]; *c; c++) {
+    int class_index = msa_class(chain->kind, *c);
+    if (class_index >= 0) {
+      bool same = n < n_residues && class_index == msa_class(chain->kind, residue_letter(chain->kind, codes[n]));
+      if (!same && differs < 0) differs = n;
+      n++;
+    } else if (*c < 'a' || *c > 'z') {
+      return refuse(r, field, "the first row holds \"%s\", which is neither a letter nor a gap",
+                    shown(r, (char[]){*c, '\0'}));
+    }
+  }
+  if (differs < 0 && n != n_residues) differs = n;
+  if (differs >= 0) {
+    return refuse(r, field,
+                  "the first row must be the sequence itself, and from residue %d on it is not: the row is \"%s\" (%d "
+                  "residues), the sequence \"%s\" (%d)",
+                  differs + 1, shown(r, a3m.sequences[0]), n, shown(r, chain->sequence), n_residues);
+  }
+  nf_arena_reset(r->arena, mark);
+  return NF_OK;
+}
+
+static nf_status read_sequence(const reader *r, const json_t *object, job_chain *chain) {
+  const json_t *value = json_object_get(object, "sequence");
+  if (!json_is_string(value)) return wrong_type(r, "sequence", "a string of one-letter codes", value);
+  const char *sequence = json_string_value(value);
+  size_t length = json_string_length(value);
+  if (!length) return refuse(r, "sequence", "is empty");
+  if (length > MAX_RESIDUES) return refuse(r, "sequence", "is longer than %d residues", MAX_RESIDUES);
+  for (size_t i = 0; i < length; i++) {
+    if (sequence[i] >= 'A' && sequence[i] <= 'Z') continue;
+    uint32_t c;
+    int n = utf8_decode(sequence + i, length - i, &c);
+    char letter[5] = {0};
+    memcpy(letter, sequence + i, (size_t)(n ? n : 1));
+    return refuse(r, "sequence", "\"%s\" at %zu is not a capital letter", shown(r, letter), i + 1);
+  }
+  chain->sequence = nf_arena_strndup(r->arena, sequence, length);
+  return NF_OK;
+}
+
+// Letters that stand for no residue become the unknown one, as in the reference; say so, once a chain.
+static void warn_of_unknown_letters(const reader *r, const job_chain *chain) {
+  char unknown = chain->kind == NF_PROTEIN ? 'X' : 'N';
+  const char *unknown_code = residue_code(chain->kind, unknown);
+  int n;
+  const char **codes = job_chain_residues(chain, r->arena, &n);
+  for (int i = 0; i < n; i++) {
+    if (chain->sequence[i] != unknown && strcmp(codes[i], unknown_code) == 0) {
+      nf_warn("%s: %ssequence: %c at %d is read as an unknown residue", r->path, r->where, chain->sequence[i], i + 1);
+      return;
+    }
+  }
+}
+
+static nf_status read_modifications(const reader *r, const json_t *object, job_chain *chain) {
+  const json_t *list = present(object, "modifications");
+  if (!list) return NF_OK;
+  if (!json_is_array(list)) return wrong_type(r, "modifications", "a list", list);
+  bool protein = chain->kind == NF_PROTEIN;
+  const char *type_key = protein ? "ptmType" : "modificationType";
+  const char *position_key = protein ? "ptmPosition" : "basePosition";
+  int length = job_chain_length(chain);
+  size_t n = json_array_size(list);
+  if (n > MAX_RESIDUES) return refuse(r, "modifications", "there are more than %d", MAX_RESIDUES);
+  job_modification *modifications = NF_NEW(r->arena, job_modification, n + 1);
+  for (size_t i = 0; i < n; i++) {
+    const json_t *item = json_array_get(list, i);
+    const char *at = nf_arena_printf(r->arena, "modifications[%zu]", i);
+    if (!json_is_object(item)) return wrong_type(r, at, "an object", item);
+    const json_t *type = json_object_get(item, type_key), *position = json_object_get(item, position_key);
+    const char *type_field = nf_arena_printf(r->arena, "%s.%s", at, type_key);
+    const char *position_field = nf_arena_printf(r->arena, "%s.%s", at, position_key);
+    if (!json_is_string(type)) return wrong_type(r, type_field, "a string with a CCD code", type);
+    const char *code = json_string_value(type);
+    if (!*code) return refuse(r, type_field, "is empty");
+    if (strncmp(code, "CCD_", 4) == 0) {
+      return refuse(r, type_field, "write %s without \"CCD_\"", shown(r, code));
+    }
+    if (!json_is_integer(position)) return wrong_type(r, position_field, "a whole number", position);
+    json_int_t where = json_integer_value(position);
+    if (where < 1 || where > length) {
+      return refuse(r, position_field, "%" JSON_INTEGER_FORMAT " is outside the sequence, which goes from 1 to %d", where,
+                    length);
+    }
+    modifications[i] = (job_modification){.code = nf_arena_strdup(r->arena, code), .position = (int)where};
+  }
+  chain->n_modifications = (int)n;
+  chain->modifications = modifications;
+  return NF_OK;
+}
+
+static nf_status read_index(const reader *r, const char *field, size_t i, const json_t *value, int end, int *ret_index) {
+  const char *at = nf_arena_printf(r->arena, "%s[%zu]", field, i);
+  if (!json_is_integer(value)) return wrong_type(r, at, "a whole number", value);
+  json_int_t index = json_integer_value(value);
+  if (index < 0) return refuse(r, at, "%" JSON_INTEGER_FORMAT " is below 0, residues are counted from 0 here", index);
+  if (index >= end) {
+    if (end == INT_MAX) return refuse(r, at, "%" JSON_INTEGER_FORMAT " is beyond any template", index);
+    return refuse(r, at, "%" JSON_INTEGER_FORMAT " is beyond the sequence, whose last residue is %d (counted from 0)",
+                  index, end - 1);
+  }
+  *ret_index = (int)index;
+  return NF_OK;
+}
+
+static nf_status read_template(const reader *r, const json_t *object, int number, const job_chain *chain,
+                               job_template *ret_template) {
+  static const char *const keys[] = {"mmcif", "mmcifPath", "queryIndices", "templateIndices", NULL};
+  const char *at = nf_arena_printf(r->arena, "templates[%d]", number);
+  if (!json_is_object(object)) return wrong_type(r, at, "an object", object);
+  NF_TRY(check_keys(r, object, "a template", keys));
+  const char *prefix = nf_arena_printf(r->arena, "%s.", at);
+  NF_TRY(read_text(r, object, prefix, "mmcif", "mmcifPath", &ret_template->mmcif));
+  const char *text = ret_template->mmcif;
+  if (!text) return refuse(r, at, "has neither mmcif nor mmcifPath");
+  if (!*text) {
+    return refuse(r, nf_arena_printf(r->arena, "%s%s", prefix, present(object, "mmcifPath") ? "mmcifPath" : "mmcif"),
+                  "is empty, an mmCIF is needed");
+  }
+  ret_template->label = nf_arena_printf(r->arena, "%s: %s %s, template %d", r->path, job_kind_name(chain->kind),
+                                        chain->id, number + 1);
+  const json_t *query = json_object_get(object, "queryIndices"), *hit = json_object_get(object, "templateIndices");
+  const char *query_field = nf_arena_printf(r->arena, "%squeryIndices", prefix);
+  const char *hit_field = nf_arena_printf(r->arena, "%stemplateIndices", prefix);
+  if (!json_is_array(query)) return wrong_type(r, query_field, "a list of whole numbers", query);
+  // null was written for an empty list by AlphaFold 3 before 3.0.4.
+  if (!json_is_array(hit) && !json_is_null(hit)) return wrong_type(r, hit_field, "a list of whole numbers", hit);
+  size_t n = json_array_size(query), n_hits = json_array_size(hit);
+  if (n != n_hits) {
+    return refuse(r, hit_field, "has %zu entries where queryIndices has %zu, they go in pairs", n_hits, n);
+  }
+  int length = job_chain_length(chain), kept = 0;
+  // A mapping: of a residue named twice, the first place and the last value count.
+  int *place = NF_NEW(r->arena, int, length);
+  int *queries = NF_NEW(r->arena, int, n + 1), *hits = NF_NEW(r->arena, int, n + 1);
+  for (size_t i = 0; i < n; i++) {
+    int q = 0, h = 0;
+    NF_TRY(read_index(r, query_field, i, json_array_get(query, i), length, &q));
+    NF_TRY(read_index(r, hit_field, i, json_array_get(hit, i), INT_MAX, &h));
+    if (!place[q]) {
+      queries[kept] = q;
+      place[q] = ++kept;
+    }
+    hits[place[q] - 1] = h;
+  }
+  ret_template->n_indices = kept;
+  ret_template->query_indices = queries;
+  ret_template->template_indices = hits;
+  return NF_OK;
+}
+
+static nf_status read_templates(const reader *r, const json_t *object, job_chain *chain) {
+  const json_t *list = present(object, "templates");
+  chain->n_templates = -1;
+  if (!list) return NF_OK;
+  if (!json_is_array(list)) return wrong_type(r, "templates", "a list", list);
+  size_t n = json_array_size(list);
+  if (n > INT_MAX / 2) return refuse(r, "templates", "there are too many");
+  job_template *templates = NF_NEW(r->arena, job_template, n + 1);
+  for (size_t i = 0; i < n; i++) NF_TRY(read_template(r, json_array_get(list, i), (int)i, chain, &templates[i]));
+  chain->n_templates = (int)n;
+  chain->templates = templates;
+  return NF_OK;
+}
+
+static nf_status read_codes(const reader *r, const json_t *object, job_chain *chain) {
+  const json_t *list = json_object_get(object, "ccdCodes"), *smiles = present(object, "smiles");
+  if (smiles && !json_is_string(smiles)) return wrong_type(r, "smiles", "a string", smiles);
+  if (smiles && json_string_length(smiles)) {
+    if (json_array_size(list)) return refuse(r, "smiles", "only one of it and ccdCodes may be set");
+    return refuse(r, "smiles", "ligands given by SMILES are not read yet, give ccdCodes");
+  }
+  if (!json_is_array(list)) return wrong_type(r, "ccdCodes", "a list of CCD codes", list);
+  size_t n = json_array_size(list);
+  if (!n) return refuse(r, "ccdCodes", "is empty, a ligand needs at least one CCD code");
+  if (n > MAX_RESIDUES) return refuse(r, "ccdCodes", "is longer than %d", MAX_RESIDUES);
+  const char **codes = NF_NEW(r->arena, const char *, n);
+  for (size_t i = 0; i < n; i++) {
+    const json_t *code = json_array_get(list, i);
+    const char *at = nf_arena_printf(r->arena, "ccdCodes[%zu]", i);
+    if (!json_is_string(code)) return wrong_type(r, at, "a string with a CCD code", code);
+    if (!json_string_length(code)) return refuse(r, at, "is empty");
+    codes[i] = nf_arena_strdup(r->arena, json_string_value(code));
+  }
+  chain->n_codes = (int)n;
+  chain->codes = codes;
+  return NF_OK;
+}
+
+// ---- Entries of `sequences`
+
+// The ids of an entry: one, or a list.
+static nf_status read_ids(const reader *r, const json_t *body, const char ***ret_ids, int *ret_n) {
+  const json_t *value = json_object_get(body, "id");
+  bool is_list = json_is_array(value);
+  if (!is_list && !json_is_string(value)) {
+    return wrong_type(r, "id", "a string of capital letters, or a list of such,", value);
+  }
+  size_t n = is_list ? json_array_size(value) : 1;
+  if (!n) return refuse(r, "id", "is an empty list");
+  if (n > MAX_RESIDUES) return refuse(r, "id", "has more than %d entries", MAX_RESIDUES);
+  const char **ids = NF_NEW(r->arena, const char *, n);
+  for (size_t i = 0; i < n; i++) {
+    const json_t *id = is_list ? json_array_get(value, i) : value;
+    if (!json_is_string(id)) return wrong_type(r, "id", "a string of capital letters", id);
+    const char *text = json_string_value(id);
+    bool good = *text != '\0';
+    for (const char *c = text; *c; c++) good = good && *c >= 'A' && *c <= 'Z';
+    if (!good) return refuse(r, "id", "\"%s\" must consist of capital letters", shown(r, text));
+    ids[i] = nf_arena_strdup(r->arena, text);
+  }
+  *ret_ids = ids;
+  *ret_n = (int)n;
+  return NF_OK;
+}
+
+static nf_status read_description(const reader *r, const json_t *body, job_chain *chain) {
+  const json_t *value = present(body, "description");
+  if (!value) return NF_OK;
+  if (!json_is_string(value)) return wrong_type(r, "description", "a string", value);
+  chain->description = nf_arena_strdup(r->arena, json_string_value(value));
+  return NF_OK;
+}
+
+// Reads what an entry says of its chains, all but their ids (chain->id is the first, for messages).
+static nf_status read_chain(const reader *r, const json_t *body, job_chain *chain) {
+  static const char *const keys[][10] = {
+      [NF_PROTEIN] = {"id", "sequence", "modifications", "description", "unpairedMsa", "unpairedMsaPath", "pairedMsa",
+                      "pairedMsaPath", "templates", NULL},
+      [NF_RNA] = {"id", "sequence", "modifications", "description", "unpairedMsa", "unpairedMsaPath", NULL},
+      [NF_DNA] = {"id", "sequence", "modifications", "description", NULL},
+      [NF_LIGAND] = {"id", "ccdCodes", "smiles", "description", NULL},
+  };
+  NF_TRY(check_keys(r, body, job_kind_name(chain->kind), keys[chain->kind]));
+  NF_TRY(read_description(r, body, chain));
+  chain->n_templates = -1;
+  if (chain->kind == NF_LIGAND) return read_codes(r, body, chain);
+  NF_TRY(read_sequence(r, body, chain));
+  NF_TRY(read_modifications(r, body, chain));
+  if (chain->kind == NF_PROTEIN || chain->kind == NF_RNA) {
+    NF_TRY(read_text(r, body, "", "unpairedMsa", "unpairedMsaPath", &chain->unpaired_msa));
+    NF_TRY(check_first_row(r, "unpairedMsa", chain, chain->unpaired_msa));
+  }
+  if (chain->kind == NF_PROTEIN) {
+    NF_TRY(read_text(r, body, "", "pairedMsa", "pairedMsaPath", &chain->paired_msa));
+    NF_TRY(check_first_row(r, "pairedMsa", chain, chain->paired_msa));
+    NF_TRY(read_templates(r, body, chain));
+  }
+  warn_of_unknown_letters(r, chain);
+  return NF_OK;
+}
+
+// Chains under construction.
+typedef struct {
+  job_chain *chains;
+  int n, capacity;
+  int64_t n_residues;
+  nf_map *ids;
+} chain_list;
+
+static void add_chain(chain_list *list, const job_chain *chain) {
+  if (list->n == list->capacity) {
+    list->capacity = list->capacity ? 2 * list->capacity : 16;
+    list->chains = nf_realloc(list->chains, (size_t)list->capacity, sizeof *list->chains);
+  }
+  list->chains[list->n++] = *chain;
+}
+
+static nf_status read_entry(reader *r, const json_t *entry, int number, chain_list *list) {
+  const char *at = nf_arena_printf(r->arena, "sequences[%d]", number);
+  if (!json_is_object(entry)) return wrong_type(r, at, "an object", entry);
+  if (json_object_size(entry) != 1) {
+    return refuse(r, at, "must hold exactly one of protein, rna, dna and ligand, but holds %zu fields",
+                  json_object_size(entry));
+  }
+  const char *key = json_object_iter_key(json_object_iter((json_t *)entry));
+  job_chain chain = {.kind = NF_WATER, .entity = number};
+  for (nf_chain_kind kind = NF_PROTEIN; kind <= NF_LIGAND; kind++) {
+    if (strcmp(key, job_kind_name(kind)) == 0) chain.kind = kind;
+  }
+  if (chain.kind == NF_WATER) {
+    return refuse(r, at, "\"%s\" is none of protein, rna, dna and ligand", shown(r, key));
+  }
+  const json_t *body = json_object_get(entry, key);
+  if (!json_is_object(body)) return wrong_type(r, nf_arena_printf(r->arena, "%s.%s", at, key), "an object", body);
+
+  const char **ids = NULL;
+  int n_ids = 0;
+  r->where = nf_arena_printf(r->arena, "%s.%s: ", at, key);
+  NF_TRY(read_ids(r, body, &ids, &n_ids));
+  r->where = nf_arena_printf(r->arena, "%s %s: ", key, shown(r, ids[0]));
+  for (int i = 0; i < n_ids; i++) {
+    if (!nf_map_add(list->ids, ids[i], number)) {
+      return refuse(r, "id", "\"%s\" is taken already, every chain needs its own", shown(r, ids[i]));
+    }
+  }
+  chain.id = ids[0];
+  NF_TRY(read_chain(r, body, &chain));
+  list->n_residues += (int64_t)n_ids * job_chain_length(&chain);
+  if (list->n_residues > MAX_RESIDUES) {
+    return refuse(r, "id", "with these chains the job has more than %d residues", MAX_RESIDUES);
+  }
+  for (int i = 0; i < n_ids; i++) {
+    chain.id = ids[i];
+    add_chain(list, &chain);
+  }
+  r->where = "";
+  return NF_OK;
+}
+
+static nf_status read_sequences(reader *r, const json_t *root, nf_job *job) {
+  const json_t *sequences = json_object_get(root, "sequences");
+  if (!json_is_array(sequences)) return wrong_type(r, "sequences", "a list", sequences);
+  size_t n = json_array_size(sequences);
+  if (!n) return refuse(r, "sequences", "is empty, there is nothing to fold");
+  if (n > MAX_RESIDUES) return refuse(r, "sequences", "has more than %d entries", MAX_RESIDUES);
+  chain_list list = {.ids = nf_map_create()};
+  nf_status status = NF_OK;
+  for (size_t i = 0; status == NF_OK && i < n; i++) status = read_entry(r, json_array_get(sequences, i), (int)i, &list);
+  if (status == NF_OK) {
+    job_chain *chains = NF_NEW(r->arena, job_chain, list.n);
+    memcpy(chains, list.chains, sizeof *chains * (size_t)list.n);
+    job->chains = chains;
+    job->n_chains = list.n;
+  }
+  free(list.chains);
+  nf_map_free(list.ids);
+  return status;
+}
+
+// ---- The top level
+
+static nf_status read_seed(const reader *r, size_t i, const json_t *value, uint32_t *ret_seed) {
+  const char *at = nf_arena_printf(r->arena, "modelSeeds[%zu]", i);
+  long long seed = -1;
+  // The reference turns strings and fractions into whole numbers; those that are whole are read here too.
+  if (json_is_integer(value)) {
+    seed = json_integer_value(value);
+  } else if (json_is_string(value)) {
+    if (!nf_parse_int(json_string_value(value), &seed)) {
+      return refuse(r, at, "\"%s\" is not a whole number", shown(r, json_string_value(value)));
+    }
+  } else if (json_is_real(value) && floor(json_real_value(value)) == json_real_value(value)) {
+    double real = json_real_value(value);
+    seed = real >= 0 && real <= UINT32_MAX ? (long long)real : -1;
+  } else {
+    return wrong_type(r, at, "a whole number", value);
+  }
+  if (seed < 0 || seed > UINT32_MAX) {
+    return refuse(r, at, "must be between 0 and %" PRIu32 " (32 bits)", UINT32_MAX);
+  }
+  *ret_seed = (uint32_t)seed;
+  return NF_OK;
+}
+
+static nf_status read_seeds(const reader *r, const json_t *root, nf_job *job) {
+  const json_t *list = json_object_get(root, "modelSeeds");
+  if (!json_is_array(list)) return wrong_type(r, "modelSeeds", "a list of whole numbers", list);
+  size_t n = json_array_size(list);
+  if (!n) return refuse(r, "modelSeeds", "is empty, at least one seed is needed");
+  if (n > MAX_RESIDUES) return refuse(r, "modelSeeds", "has more than %d entries", MAX_RESIDUES);
+  uint32_t *seeds = NF_NEW(r->arena, uint32_t, n);
+  for (size_t i = 0; i < n; i++) NF_TRY(read_seed(r, i, json_array_get(list, i), &seeds[i]));
+  job->seeds = seeds;
+  job->n_seeds = (int)n;
+  return NF_OK;
+}
+
+// Unicode's white space, as Python's str.strip takes it off.
+static bool is_space(uint32_t c) {
+  return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+static nf_status read_name(const reader *r, const json_t *root, nf_job *job) {
+  const json_t *value = json_object_get(root, "name");
+  if (!json_is_string(value)) return wrong_type(r, "name", "a string", value);
+  job->name = nf_arena_strdup(r->arena, json_string_value(value));
+  bool blank = true;
+  uint32_t c = 0;
+  for (const char *p = job->name, *end = p + strlen(p); p < end; p += utf8_decode(p, (size_t)(end - p), &c)) {
+    utf8_decode(p, (size_t)(end - p), &c);
+    blank = blank && is_space(c);
+  }
+  const char *file_name = job_sanitised_name(job, r->arena);
+  if (blank || !*file_name) {
+    return refuse(r, "name", "must hold at least one letter, digit, dot, dash or underscore, files are named by it");
+  }
+  if (strcmp(file_name, ".") == 0 || strcmp(file_name, "..") == 0) {
+    return refuse(r, "name", "\"%s\" cannot name a directory", file_name);
+  }
+  if (strlen(file_name) > MAX_NAME) {
+    return refuse(r, "name", "is too long to name files by, the most is %d letters", MAX_NAME);
+  }
+  return NF_OK;
+}
+
+static nf_status read_dialect(const reader *r, const json_t *root, nf_job *job) {
+  const json_t *dialect = json_object_get(root, "dialect"), *version = json_object_get(root, "version");
+  if (!json_is_string(dialect)) return wrong_type(r, "dialect", "\"alphafold3\"", dialect);
+  const char *name = json_string_value(dialect);
+  if (strcmp(name, "alphafoldserver") == 0) {
+    return refuse(r, "dialect", "jobs of the AlphaFold Server (\"alphafoldserver\") are not read yet, write the job in "
+                  "the \"alphafold3\" dialect");
+  }
+  if (strcmp(name, "alphafold3") != 0) {
+    return refuse(r, "dialect", "\"%s\" is not known, \"alphafold3\" is read here", shown(r, name));
+  }
+  if (!json_is_integer(version)) return wrong_type(r, "version", "1, 2, 3 or 4", version);
+  json_int_t number = json_integer_value(version);
+  if (number < 1 || number > 4) {
+    return refuse(r, "version", "%" JSON_INTEGER_FORMAT " is not known, versions 1 to 4 are read here", number);
+  }
+  job->version = (int)number;
+  return NF_OK;
+}
+
+// Fields whose meaning would be lost if they were passed over.
+static nf_status refuse_later_fields(const reader *r, const json_t *root, nf_job *job) {
+  const json_t *bonds = present(root, "bondedAtomPairs"), *ccd = present(root, "userCCD");
+  const json_t *ccd_path = present(root, "userCCDPath");
+  if (bonds && !json_is_array(bonds)) return wrong_type(r, "bondedAtomPairs", "a list", bonds);
+  if (json_array_size(bonds)) return refuse(r, "bondedAtomPairs", "bonds between atoms are not read yet");
+  if (ccd && !json_is_string(ccd)) return wrong_type(r, "userCCD", "a string", ccd);
+  if (ccd_path && !json_is_string(ccd_path)) return wrong_type(r, "userCCDPath", "a string", ccd_path);
+  if (ccd && json_string_length(ccd)) return refuse(r, "userCCD", "chemical components of one's own are not read yet");
+  if (ccd_path && json_string_length(ccd_path)) {
+    return refuse(r, "userCCDPath", "chemical components of one's own are not read yet");
+  }
+  if (ccd) job->user_ccd = "";
+  return NF_OK;
+}
+
+static nf_status read_root(reader *r, const json_t *root, nf_job *job) {
+  static const char *const keys[] = {"name",      "modelSeeds", "sequences",   "bondedAtomPairs", "dialect",
+                                     "version",   "userCCD",    "userCCDPath", NULL};
+  if (json_is_array(root)) {
+    return nf_fail(NF_INPUT,
+                   "%s: top level: a list of jobs is the AlphaFold Server's dialect, which is not read yet, write one "
+                   "job in the \"alphafold3\" dialect",
+                   r->path);
+  }
+  if (!json_is_object(root)) return wrong_type(r, "top level", "an object", root);
+  NF_TRY(check_keys(r, root, "a job", keys));
+  NF_TRY(read_dialect(r, root, job));
+  NF_TRY(read_name(r, root, job));
+  NF_TRY(read_seeds(r, root, job));
+  NF_TRY(refuse_later_fields(r, root, job));
+  return read_sequences(r, root, job);
+}
+
+nf_status job_parse(const char *path, const char *text, size_t length, nf_arena *arena, nf_job *ret_job) {
+  const char *slash = strrchr(path, '/');
+  reader r = {.path = nf_arena_strdup(arena, path),
+              .directory = slash ? nf_arena_strndup(arena, path, (size_t)(slash - path + 1)) : "",
+              .arena = arena,
+              .where = ""};
+  *ret_job = (nf_job){.path = r.path};
+  if (!length) return nf_fail(NF_INPUT, "%s: is empty, a job in JSON is needed", path);
+  if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+    return nf_fail(NF_INPUT, "%s: begins with a byte order mark, save it as UTF-8 without one", path);
+  }
+  json_error_t error;
+  json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+  if (!root) {
+    if (json_error_code(&error) == json_error_out_of_memory) {
+      return nf_fail(NF_MEMORY, "%s: not enough memory to read its %zu bytes", path, length);
+    }
+    return nf_fail(NF_INPUT, "%s: line %d, column %d: is not valid JSON: %s", path, error.line, error.column,
+                   shown(&r, error.text));
+  }
+  nf_status status = read_root(&r, root, ret_job);
+  json_decref(root);
+  return status;
+}
+
+nf_status job_read(const char *path, nf_arena *arena, nf_job *ret_job) {
+  char *text;
+  size_t length;
+  *ret_job = (nf_job){0};
+  NF_TRY(nf_file_read(path, &text, &length));
+  nf_status status = job_parse(path, text, length, arena, ret_job);
+  free(text);
+  return status;
+}
