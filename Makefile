@@ -48,6 +48,10 @@ RDKIT_LIB := $(BUILD)/libnativefold_rdkit.so
 HAVE_RDKIT := $(wildcard /usr/include/rdkit/GraphMol/GraphMol.h)
 
 TESTS ?= $(sort $(wildcard tests/*/test_*.c))
+FUZZ_SECONDS ?= 20
+ifeq ($(ROOMS),$(ALL_ROOMS))
+SCRIPTS := $(sort $(wildcard tests/*/*.sh))
+endif
 TEST_BINARIES := $(TESTS:%.c=$(BUILD)/%)
 
 .PHONY: all demo check check-binaries bench deps format install packages clean
@@ -98,7 +102,13 @@ ifeq ($(ROOMS),$(ALL_ROOMS))
 check: all
 endif
 check: $(TEST_BINARIES)
-	@BUILD=$(BUILD) tests/run.sh $(TEST_BINARIES)
+ifeq ($(LEVEL),2)
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan asan=1 all check-binaries
+	@BUILD=$(BUILD) tests/run.sh $(TEST_BINARIES) $(SCRIPTS) "env BUILD=$(BUILD)-asan" \
+	  $(TEST_BINARIES:$(BUILD)/%=$(BUILD)-asan/%) $(SCRIPTS) "tools/fuzz.sh $(BUILD) $(FUZZ_SECONDS)"
+else
+	@BUILD=$(BUILD) tests/run.sh $(TEST_BINARIES) $(SCRIPTS)
+endif
 
 clean:
 	rm -rf $(BUILD)

@@ -1,12 +1,17 @@
 #!/bin/sh
 # Runs test programs and adds up their counts: run.sh PROGRAM...
+# "env NAME=VALUE" among them sets a variable for those that follow; a program may have arguments ("tool a b").
 passed=0 failed=0 skipped=0
 for program in "$@"; do
+  case "$program" in
+    "env "*) export "${program#env }"; continue ;;
+  esac
   echo "$program"
-  output=$("$program" 2>&1)
+  output=$($program 2>&1)
   status=$?
   last=$(printf '%s\n' "$output" | tail -n 1)
   printf '%s\n' "$output" | sed '$d' | grep -v '^$'
+  # shellcheck disable=SC2086
   set -- $last
   case "$last" in
     *" passed, "*" failed, "*" skipped")
