@@ -51,11 +51,15 @@ typedef struct {
 NF_CHECKED nf_status mmcif_read_structure(const char *label, const char *text, size_t length, nf_arena *arena,
                                           nf_structure *ret_structure);
 
-// Kabsch superposition: root mean square distance, angstrom, of `a` onto `b` (n, 3) after the best rotation.
+// Root mean square distance, angstrom, of `a` and `b` (n, 3) after the best rotation and shift of one onto the other;
+// mirror images are not superposed. 0 if n is 0.
 double superpose_rmsd(const float *a, const float *b, int n);
 
-// Solvent accessible surface per residue, square angstrom, as DSSP computes it (water radius 1.4, 200-point
-// spheres, DSSP's radii); only polymer residues with a complete backbone count, as there.
+// Solvent accessible surface of each residue, square angstrom, as DSSP 4 computes it (water radius 1.4, 401 dots on a
+// sphere, coordinates to three decimals). Only residues of polymers with N, CA, C and O count: all others get NaN, stand
+// in nobody's way, and have no line in a DSSP file. Hydrogens (element "H") and atoms that are not present or not
+// finite are passed over. DSSP prints floor(value + 0.5); it knows whatever is in the structure, so a chain to be
+// measured alone is to be put into a structure alone.
 void dssp_accessibility(const nf_structure *structure, double *per_residue);
 
 #endif
