@@ -63,6 +63,7 @@ $(BUILD)/%.o: %.c
 $(BUILD)/%.o: %.S
 	@mkdir -p $(@D)
 	$(CC) -Isrc -I. -MMD -MP -c $< -o $@
+$(BUILD)/src/chem/ccd_embedded.o: data/ccd_subset.bin
 $(LIB): $(OBJECTS)
 	@rm -f $@
 	ar qcs $@ $(OBJECTS)
