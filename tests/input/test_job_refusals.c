@@ -1,0 +1,390 @@
+// Broken jobs: each is refused by one sentence that names the file and the field. And, so that the table cannot pass by
+// refusing everything, jobs that differ little from them and are read.
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/str.h"
+#include "input/job.h"
+#include "tests/test.h"
+
+// Apostrophes stand for quotation marks in the jobs below.
+#define HEAD "{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[1],"
+#define JOB(sequences) HEAD "'sequences':[" sequences "]}"
+#define P(more) "{'protein':{'id':'A','sequence':'PREACHER'" more "}}"
+#define R(more) "{'rna':{'id':'B','sequence':'GUAC'" more "}}"
+#define D(more) "{'dna':{'id':'C','sequence':'GATC'" more "}}"
+#define L(fields) "{'ligand':{'id':'L'," fields "}}"
+#define TEMPLATE(fields) JOB(P(",'templates':[{" fields "}]"))
+#define T_INDICES(query, hit) TEMPLATE("'mmcif':'data_x','queryIndices':" query ",'templateIndices':" hit)
+
+typedef struct {
+  const char *job;
+  const char *field, *word;  // the message holds "j.json: ", then these
+} refusal;
+
+static const refusal refusals[] = {
+    // JSON itself.
+    {"", "is empty", ""},
+    {" \n", "line 2, column 0", "JSON"},
+    {"{", "line 1, column 1", "JSON"},
+    {"\001\002\377\376rubbish", "line 1", "JSON"},
+    {"\xef\xbb\xbf{}", "byte order mark", "UTF-8"},
+    {JOB(P("")) "}", "column", "JSON"},
+    {"{'name':'j','name':'k'}", "duplicate", "name"},
+    {"{'name':'j',}", "column", "JSON"},
+    {"{'name':'a\tb'}", "column", "JSON"},
+    {"{'name':'\xff'}", "column", "0xff"},
+    {"{'name':'\\ud800'}", "column", "JSON"},
+    {"{'name':'a\\u0000b'}", "column", "JSON"},
+    {"{'modelSeeds':[NaN]}", "column", "NaN"},
+    {"{'modelSeeds':[99999999999999999999999]}", "column", "too big"},
+    {"{'modelSeeds':[1e999]}", "column", "1e999"},
+    {"{name:'j'}", "column", "name"},
+    {"null", "top level", "null"},
+    {"42", "top level", "a whole number"},
+    {"'job'", "top level", "a string"},
+    {"[" JOB(P("")) "]", "top level", "AlphaFold Server"},
+    {"[]", "top level", "AlphaFold Server"},
+    // The top level.
+    {"{}", "dialect", "missing"},
+    {"{'name':'j','version':1,'modelSeeds':[1],'sequences':[" P("") "]}", "dialect", "missing"},
+    {"{'name':'j','dialect':'alphafold3','modelSeeds':[1],'sequences':[" P("") "]}", "version", "missing"},
+    {"{'name':'j','dialect':'alphafoldserver','version':1,'modelSeeds':[1],'sequences':[]}", "dialect",
+     "alphafoldserver"},
+    {"{'name':'j','dialect':'AlphaFold3','version':1}", "dialect", "AlphaFold3"},
+    {"{'name':'j','dialect':3,'version':1}", "dialect", "a whole number"},
+    {"{'name':'j','dialect':'alphafold3','version':0}", "version", "0"},
+    {"{'name':'j','dialect':'alphafold3','version':5}", "version", "5"},
+    {"{'name':'j','dialect':'alphafold3','version':'4'}", "version", "a string"},
+    {"{'name':'j','dialect':'alphafold3','version':true}", "version", "true"},
+    {"{'dialect':'alphafold3','version':4,'modelSeeds':[1],'sequences':[" P("") "]}", "name", "missing"},
+    {"{'name':7,'dialect':'alphafold3','version':4}", "name", "a whole number"},
+    {"{'name':'','dialect':'alphafold3','version':4}", "name", "at least one"},
+    {"{'name':'  \\u00a0\\u3000','dialect':'alphafold3','version':4}", "name", "at least one"},
+    {"{'name':'\\u00e9!?','dialect':'alphafold3','version':4}", "name", "at least one"},
+    {"{'name':'/../','dialect':'alphafold3','version':4}", "name", "directory"},
+    {"{'name':'j','dialect':'alphafold3','version':4,'sequences':[" P("") "]}", "modelSeeds", "missing"},
+    {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[],'sequences':[" P("") "]}", "modelSeeds", "empty"},
+    {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':1}", "modelSeeds", "list"},
+    {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[1,-1]}", "modelSeeds[1]", "between 0 and 4294967295"},
+    {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[4294967296]}", "modelSeeds[0]", "4294967295"},
+    {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[1e30]}", "modelSeeds[0]", "4294967295"},
+    {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[1.5]}", "modelSeeds[0]", "a fraction"},
+    {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':['x1']}", "modelSeeds[0]", "x1"},
+    {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[null]}", "modelSeeds[0]", "null"},
+    {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[[1]]}", "modelSeeds[0]", "a list"},
+    {HEAD "'sequence':[" P("") "]}", "sequence", "no field of a job"},
+    {HEAD "'sequences':[" P("") "],'modelseeds':[1]}", "modelseeds", "no field of a job"},
+    {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[1]}", "sequences", "missing"},
+    {HEAD "'sequences':[]}", "sequences", "empty"},
+    {HEAD "'sequences':null}", "sequences", "null"},
+    {HEAD "'sequences':{'protein':{}}}", "sequences", "an object"},
+    // What is not read yet.
+    {HEAD "'sequences':[" P("") "],'bondedAtomPairs':[[['A',1,'CA'],['A',2,'CA']]]}", "bondedAtomPairs", "not read yet"},
+    {HEAD "'sequences':[" P("") "],'bondedAtomPairs':'A'}", "bondedAtomPairs", "a string"},
+    {HEAD "'sequences':[" P("") "],'userCCD':'data_X'}", "userCCD", "not read yet"},
+    {HEAD "'sequences':[" P("") "],'userCCDPath':'x.cif'}", "userCCDPath", "not read yet"},
+    {HEAD "'sequences':[" P("") "],'userCCD':1}", "userCCD", "a whole number"},
+    {JOB(L("'smiles':'CCO'")), "ligand L: smiles", "not read yet"},
+    // Entries.
+    {JOB("'A'"), "sequences[0]", "a string"},
+    {JOB("{}"), "sequences[0]", "exactly one"},
+    {JOB(P("") ",{'protein':{'id':'B','sequence':'A'},'rna':{'id':'C','sequence':'A'}}"), "sequences[1]", "exactly one"},
+    {JOB("{'peptide':{'id':'A','sequence':'A'}}"), "sequences[0]", "peptide"},
+    {JOB("{'proteinChain':{'sequence':'A','count':1}}"), "sequences[0]", "proteinChain"},
+    {JOB("{'protein':'A'}"), "sequences[0].protein", "a string"},
+    {JOB("{'protein':{'sequence':'A'}}"), "sequences[0].protein: id", "missing"},
+    {JOB("{'protein':{'id':null,'sequence':'A'}}"), "sequences[0].protein: id", "null"},
+    {JOB("{'protein':{'id':'','sequence':'A'}}"), "sequences[0].protein: id", "capital letters"},
+    {JOB("{'protein':{'id':[],'sequence':'A'}}"), "sequences[0].protein: id", "empty list"},
+    {JOB("{'protein':{'id':['A',2],'sequence':'A'}}"), "sequences[0].protein: id", "a whole number"},
+    {JOB("{'protein':{'id':'a','sequence':'A'}}"), "sequences[0].protein: id", "'a'"},
+    {JOB("{'protein':{'id':'A1','sequence':'A'}}"), "sequences[0].protein: id", "'A1'"},
+    {JOB("{'protein':{'id':'A\\n','sequence':'A'}}"), "sequences[0].protein: id", "'A?'"},
+    {JOB("{'protein':{'id':['A','A'],'sequence':'A'}}"), "protein A: id", "taken"},
+    {JOB(P("") ",{'rna':{'id':['B','A'],'sequence':'A'}}"), "rna B: id", "'A' is taken"},
+    // Sequences and modifications.
+    {JOB("{'protein':{'id':'A'}}"), "protein A: sequence", "missing"},
+    {JOB("{'protein':{'id':'A','sequence':''}}"), "protein A: sequence", "empty"},
+    {JOB("{'protein':{'id':'A','sequence':['A']}}"), "protein A: sequence", "a list"},
+    {JOB("{'protein':{'id':'A','sequence':'AC DE'}}"), "protein A: sequence", "' ' at 3"},
+    {JOB("{'protein':{'id':'A','sequence':'AC1'}}"), "protein A: sequence", "'1' at 3"},
+    {JOB("{'protein':{'id':'A','sequence':'ACd'}}"), "protein A: sequence", "'d' at 3"},
+    {JOB("{'protein':{'id':'A','sequence':'AC*'}}"), "protein A: sequence", "'*' at 3"},
+    {JOB("{'rna':{'id':'A','sequence':'A-U'}}"), "rna A: sequence", "'-' at 2"},
+    {JOB("{'dna':{'id':'A','sequence':'\\u00c1'}}"), "dna A: sequence", "'\xc3\x81' at 1"},
+    {JOB(P(",'modifications':'HY3'")), "protein A: modifications", "a string"},
+    {JOB(P(",'modifications':['HY3']")), "protein A: modifications[0]", "a string"},
+    {JOB(P(",'modifications':[{'ptmPosition':1}]")), "modifications[0].ptmType", "missing"},
+    {JOB(P(",'modifications':[{'ptmType':'','ptmPosition':1}]")), "modifications[0].ptmType", "empty"},
+    {JOB(P(",'modifications':[{'ptmType':'CCD_HY3','ptmPosition':1}]")), "modifications[0].ptmType", "CCD_"},
+    {JOB(P(",'modifications':[{'ptmType':'HY3'}]")), "modifications[0].ptmPosition", "missing"},
+    {JOB(P(",'modifications':[{'ptmType':'HY3','ptmPosition':'1'}]")), "modifications[0].ptmPosition", "a string"},
+    {JOB(P(",'modifications':[{'ptmType':'HY3','ptmPosition':1.0}]")), "modifications[0].ptmPosition", "a fraction"},
+    {JOB(P(",'modifications':[{'ptmType':'HY3','ptmPosition':0}]")), "modifications[0].ptmPosition", "from 1 to 8"},
+    {JOB(P(",'modifications':[{'ptmType':'HY3','ptmPosition':9}]")), "modifications[0].ptmPosition", "9 is outside"},
+    {JOB(P(",'modifications':[{'modificationType':'HY3','basePosition':1}]")), "modifications[0].ptmType", "missing"},
+    {JOB(R(",'modifications':[{'modificationType':'2MG','basePosition':5}]")), "rna B: modifications[0].basePosition",
+     "5 is outside"},
+    {JOB(D(",'modifications':[{'modificationType':'6OG','basePosition':9223372036854775807}]")),
+     "dna C: modifications[0].basePosition", "outside"},
+    {JOB(P(",'description':1")), "protein A: description", "a whole number"},
+    {JOB(P(",'unpairedMSA':''")), "protein A: unpairedMSA", "no field of protein"},
+    {JOB(P(",'glycans':[]")), "protein A: glycans", "no field of protein"},
+    {JOB(R(",'pairedMsa':''")), "rna B: pairedMsa", "no field of rna"},
+    {JOB(R(",'templates':[]")), "rna B: templates", "no field of rna"},
+    {JOB(D(",'unpairedMsa':''")), "dna C: unpairedMsa", "no field of dna"},
+    // MSAs.
+    {JOB(P(",'unpairedMsa':['>q','PREACHER']")), "protein A: unpairedMsa", "a list"},
+    {JOB(P(",'unpairedMsa':'PREACHER'")), "protein A: unpairedMsa", "holds no sequence"},
+    {JOB(P(",'unpairedMsa':'>q\\nPREACHES\\n'")), "protein A: unpairedMsa", "residue 8"},
+    {JOB(P(",'unpairedMsa':'>q\\nPREACHE\\n>x\\nPREACHER'")), "protein A: unpairedMsa", "residue 8"},
+    {JOB(P(",'pairedMsa':'>q\\nPREACHERS\\n'")), "protein A: pairedMsa", "residue 9"},
+    {JOB(P(",'unpairedMsa':'>q\\nPREACH.R\\n'")), "protein A: unpairedMsa", "'.'"},
+    {JOB(P(",'unpairedMsa':'>\\n>x\\nPREACHER'")), "protein A: unpairedMsa", "residue 1"},
+    {JOB(R(",'unpairedMsa':'>q\\nGUAG'")), "rna B: unpairedMsa", "residue 4"},
+    {JOB(P(",'unpairedMsa':'good.a3m'")), "protein A: unpairedMsa", "give it as unpairedMsaPath"},
+    {JOB(P(",'unpairedMsa':'>q\\nPREACHER','unpairedMsaPath':'good.a3m'")), "protein A: unpairedMsa", "only one"},
+    {JOB(P(",'pairedMsa':'>q\\nPREACHER','pairedMsaPath':'good.a3m'")), "protein A: pairedMsa", "only one"},
+    {JOB(P(",'unpairedMsaPath':7")), "protein A: unpairedMsaPath", "a whole number"},
+    {JOB(P(",'unpairedMsaPath':'absent.a3m'")), "protein A: unpairedMsaPath", "absent.a3m"},
+    {JOB(P(",'pairedMsaPath':'.'")), "protein A: pairedMsaPath", "directory"},
+    {JOB(R(",'unpairedMsaPath':'gs://bucket/x'")), "rna B: unpairedMsaPath", "gs://bucket/x"},
+    {JOB(P(",'unpairedMsaPath':'rubbish.a3m'")), "protein A: unpairedMsaPath", "rubbish.a3m: is not a text file"},
+    {JOB(P(",'unpairedMsaPath':'nul.a3m'")), "protein A: unpairedMsaPath", "nul.a3m: is not a text file (byte 4)"},
+    {JOB(P(",'unpairedMsaPath':'cut.gz'")), "protein A: unpairedMsaPath", "cut.gz"},
+    {JOB(P(",'unpairedMsaPath':'cut.zst'")), "protein A: unpairedMsaPath", "cut.zst"},
+    {JOB(P(",'unpairedMsaPath':'cut.xz'")), "protein A: unpairedMsaPath", "cut.xz"},
+    // Templates.
+    {JOB(P(",'templates':{}")), "protein A: templates", "an object"},
+    {JOB(P(",'templates':'t.cif'")), "protein A: templates", "a string"},
+    {JOB(P(",'templates':['t.cif']")), "protein A: templates[0]", "a string"},
+    {TEMPLATE(""), "templates[0]", "neither mmcif nor mmcifPath"},
+    {TEMPLATE("'mmcif':'','queryIndices':[],'templateIndices':[]"), "templates[0].mmcif", "empty"},
+    {TEMPLATE("'mmcif':7"), "templates[0].mmcif", "a whole number"},
+    {TEMPLATE("'mmcif':'data_x','mmcifPath':'t.cif'"), "templates[0].mmcif", "only one"},
+    {TEMPLATE("'mmcif':'t.cif'"), "templates[0].mmcif", "give it as mmcifPath"},
+    {TEMPLATE("'mmcifPath':'absent.cif'"), "templates[0].mmcifPath", "absent.cif"},
+    {TEMPLATE("'mmcifPath':'empty.cif','queryIndices':[],'templateIndices':[]"), "templates[0].mmcifPath", "empty"},
+    {TEMPLATE("'mmcif':'data_x','chain':'A'"), "protein A: chain", "no field of a template"},
+    {TEMPLATE("'mmcif':'data_x','templateIndices':[0]"), "templates[0].queryIndices", "missing"},
+    {TEMPLATE("'mmcif':'data_x','queryIndices':[0]"), "templates[0].templateIndices", "missing"},
+    {T_INDICES("null", "[0]"), "templates[0].queryIndices", "null"},
+    {T_INDICES("[0,1]", "[0]"), "templates[0].templateIndices", "1 entries where queryIndices has 2"},
+    {T_INDICES("[0]", "null"), "templates[0].templateIndices", "0 entries"},
+    {T_INDICES("[0,8]", "[0,1]"), "templates[0].queryIndices[1]", "8 is beyond"},
+    {T_INDICES("[-1]", "[0]"), "templates[0].queryIndices[0]", "below 0"},
+    {T_INDICES("[0]", "[-1]"), "templates[0].templateIndices[0]", "below 0"},
+    {T_INDICES("[0]", "[2147483647]"), "templates[0].templateIndices[0]", "beyond"},
+    {T_INDICES("['0']", "[0]"), "templates[0].queryIndices[0]", "a string"},
+    {T_INDICES("[true]", "[0]"), "templates[0].queryIndices[0]", "true"},
+    {T_INDICES("[0]", "[0.5]"), "templates[0].templateIndices[0]", "a fraction"},
+    // Ligands.
+    {JOB("{'ligand':{'id':'L'}}"), "ligand L: ccdCodes", "missing"},
+    {JOB(L("'ccdCodes':null")), "ligand L: ccdCodes", "null"},
+    {JOB(L("'ccdCodes':'ATP'")), "ligand L: ccdCodes", "a string"},
+    {JOB(L("'ccdCodes':[]")), "ligand L: ccdCodes", "empty"},
+    {JOB(L("'ccdCodes':['']")), "ligand L: ccdCodes[0]", "empty"},
+    {JOB(L("'ccdCodes':['ATP',1]")), "ligand L: ccdCodes[1]", "a whole number"},
+    {JOB(L("'ccdCodes':['ATP'],'smiles':'CCO'")), "ligand L: smiles", "only one"},
+    {JOB(L("'smiles':1")), "ligand L: smiles", "a whole number"},
+    {JOB(L("'ccdCodes':['ATP'],'sequence':'A'")), "ligand L: sequence", "no field of ligand"},
+};
+
+static const char *const accepted[] = {
+    JOB(P("")),
+    JOB(R("")),
+    JOB(D("")),
+    JOB(L("'ccdCodes':['ATP']")),
+    JOB(L("'ccdCodes':['MG']")),
+    JOB(L("'ccdCodes':['NAG','FUC'],'smiles':null")),
+    JOB(L("'ccdCodes':['ATP'],'smiles':'','description':'fuel'")),
+    JOB(P("") "," R("") "," D("") "," L("'ccdCodes':['ATP']")),
+    "{'name':'j','dialect':'alphafold3','version':1,'modelSeeds':[1],'sequences':[" P("") "]}",
+    "{'name':'.j','dialect':'alphafold3','version':2,'modelSeeds':[0,4294967295],'sequences':[" P("") "]}",
+    "{'name':'...','dialect':'alphafold3','version':3,'modelSeeds':['5',7.0,5],'sequences':[" P("") "]}",
+    "{'name':' \\u00e9','dialect':'alphafold3','version':3,'modelSeeds':[1],'sequences':[" P("") "]}",
+    " \n\t" JOB(P("")) "\n\n",
+    HEAD "'sequences':[" P("") "],'bondedAtomPairs':null,'userCCD':null,'userCCDPath':null}",
+    HEAD "'sequences':[" P("") "],'bondedAtomPairs':[],'userCCD':'','userCCDPath':''}",
+    JOB("{'protein':{'id':['A','B','AA'],'sequence':'A'}}"),
+    JOB("{'protein':{'id':['Z'],'sequence':'A'}}"),
+    JOB("{'protein':{'id':'ABCDEFGHIJ','sequence':'X'}}"),
+    JOB("{'protein':{'id':'A','sequence':'ABCDEFGHIJKLMNOPQRSTUVWXYZ'}}"),
+    JOB("{'rna':{'id':'A','sequence':'ACGUNT'}}"),
+    JOB("{'dna':{'id':'A','sequence':'ACGTNU'}}"),
+    JOB(P(",'modifications':null,'description':null,'unpairedMsa':null,'pairedMsa':null,'templates':null")),
+    JOB(P(",'modifications':[],'description':'','unpairedMsa':'','pairedMsa':'','templates':[]")),
+    JOB(P(",'modifications':[{'ptmType':'HY3','ptmPosition':1},{'ptmType':'P1L','ptmPosition':8}]")),
+    JOB(P(",'modifications':[{'ptmType':'HY3','ptmPosition':1,'note':'why'}]")),
+    JOB(P(",'modifications':[{'ptmType':'SEP','ptmPosition':1},{'ptmType':'HY3','ptmPosition':1}]")),
+    JOB(R(",'modifications':[{'modificationType':'2MG','basePosition':1}],'unpairedMsa':'>q\\nGUAC'")),
+    JOB(P(",'unpairedMsa':'>q\\nPREACHER\\n>x\\nPR--aCHER','pairedMsa':''")),
+    JOB(P(",'unpairedMsa':'>q\\r\\nPREA\\r\\nCHER\\r\\n>x\\r\\n--------'")),
+    JOB(P(",'unpairedMsa':'>q\\nPRaaEACHER'")),
+    JOB(P(",'unpairedMsa':' \\n '")),
+    // The MSA's row shows the residue a modification came from.
+    JOB(P(",'modifications':[{'ptmType':'MSE','ptmPosition':1}],'unpairedMsa':'>q\\nMREACHER'")),
+    JOB(P(",'unpairedMsa':'','unpairedMsaPath':'good.a3m','pairedMsa':null,'pairedMsaPath':''")),
+    JOB(P(",'unpairedMsaPath':'good.a3m','pairedMsaPath':'good.a3m'")),
+    TEMPLATE("'mmcif':'data_x','queryIndices':[0,7],'templateIndices':[5,0]"),
+    TEMPLATE("'mmcif':'data_x','queryIndices':[],'templateIndices':null"),
+    TEMPLATE("'mmcif':null,'mmcifPath':'t.cif','queryIndices':[0,0],'templateIndices':[1,2]"),
+};
+
+static char directory[400], path[512];
+
+static void write_beside(const char *name, const void *bytes, size_t size) {
+  char file[512];
+  snprintf(file, sizeof file, "%s/%s", directory, name);
+  CHECK_OK(nf_file_write(file, bytes, size));
+}
+
+// The files the jobs speak of; the working directory is theirs, as a path given inline is looked for there.
+static void make_files(void) {
+  if (*directory) return;
+  snprintf(directory, sizeof directory, "%s", test_dir());
+  snprintf(path, sizeof path, "%s/j.json", directory);
+  write_beside("good.a3m", ">q\nPREACHER\n", 12);
+  write_beside("t.cif", "data_t\n", 7);
+  write_beside("empty.cif", "", 0);
+  write_beside("rubbish.a3m", "\x80\x81\xfe\xff>q", 6);
+  write_beside("nul.a3m", ">q\n\0PREACHER", 12);
+  write_beside("cut.gz", "\x1f\x8b\x08\x00\x00\x00", 6);
+  write_beside("cut.zst", "\x28\xb5\x2f\xfd\x24", 5);
+  write_beside("cut.xz", "\xfd\x37zXZ\x00\x00", 7);
+  CHECK(chdir(directory) == 0);
+}
+
+static char *with_quotes(const char *text) {
+  char *copy = nf_strdup(text);
+  for (char *c = copy; *c; c++) {
+    if (*c == '\'') *c = '"';
+  }
+  return copy;
+}
+
+TEST(broken_jobs_are_refused_by_name) {
+  make_files();
+  int n = sizeof refusals / sizeof *refusals;
+  for (int i = 0; i < n; i++) {
+    nf_arena *arena = nf_arena_create();
+    nf_job job;
+    char *text = with_quotes(refusals[i].job), *field = with_quotes(refusals[i].field);
+    char *word = with_quotes(refusals[i].word);
+    nf_status status = job_parse(path, text, strlen(text), arena, &job);
+    const char *message = nf_message();
+    const char *at = status == NF_OK ? NULL : strstr(message, "j.json: ");
+    at = at ? strstr(at, field) : NULL;
+    if (status != NF_INPUT || !at || !strstr(message, word) || strchr(message, '\n')) {
+      test_fail(__FILE__, __LINE__, "%s: status %d, message \"%s\", expected \"%s\" and \"%s\"", refusals[i].job, status,
+                message, field, word);
+    }
+    free(text);
+    free(field);
+    free(word);
+    nf_arena_free(arena);
+  }
+  printf("  %d broken jobs refused\n", n);
+  CHECK(n >= 60);
+}
+
+TEST(their_neighbours_are_read) {
+  make_files();
+  int n = sizeof accepted / sizeof *accepted;
+  for (int i = 0; i < n; i++) {
+    nf_arena *arena = nf_arena_create();
+    nf_job job;
+    char *text = with_quotes(accepted[i]);
+    if (job_parse(path, text, strlen(text), arena, &job) != NF_OK) {
+      test_fail(__FILE__, __LINE__, "%s: %s", accepted[i], nf_message());
+    }
+    free(text);
+    nf_arena_free(arena);
+  }
+  printf("  %d jobs read\n", n);
+}
+
+TEST(every_job_cut_short_is_refused) {
+  make_files();
+  char *text = with_quotes(JOB(P(",'unpairedMsa':'>q\\nPREACHER','templates':[{'mmcif':'data_x','queryIndices':[0],"
+                                 "'templateIndices':[0]}]") "," R("") "," D("") "," L("'ccdCodes':['ATP']")));
+  size_t length = strlen(text);
+  for (size_t cut = 0; cut <= length; cut++) {
+    nf_arena *arena = nf_arena_create();
+    nf_job job;
+    // On the heap and unterminated, so that reading beyond the end is seen.
+    char *piece = nf_alloc(cut ? cut : 1);
+    memcpy(piece, text, cut);
+    nf_status status = job_parse(path, piece, cut, arena, &job);
+    CHECK_INT(status, cut == length ? NF_OK : NF_INPUT);
+    free(piece);
+    nf_arena_free(arena);
+  }
+  free(text);
+}
+
+static nf_status parse_text(const nf_str *text) {
+  nf_arena *arena = nf_arena_create();
+  nf_job job;
+  nf_status status = job_parse(path, text->data, text->length, arena, &job);
+  nf_arena_free(arena);
+  return status;
+}
+
+TEST(deep_and_huge_jobs) {
+  make_files();
+  nf_str s = {0};
+  for (int i = 0; i < 100000; i++) nf_str_putc(&s, '[');
+  CHECK_INT(parse_text(&s), NF_INPUT);
+  CHECK(strstr(nf_message(), "depth"));
+  nf_str_free(&s);
+  for (int i = 0; i < 100000; i++) nf_str_puts(&s, "{\"sequences\":[");
+  CHECK_INT(parse_text(&s), NF_INPUT);
+  nf_str_free(&s);
+
+  char *head = with_quotes(HEAD "'sequences':[{'protein':{'id':'A','sequence':'");
+  nf_str_puts(&s, head);
+  for (int i = 0; i < 1000001; i++) nf_str_putc(&s, 'A');
+  nf_str_puts(&s, "\"}}]}");
+  CHECK_INT(parse_text(&s), NF_INPUT);
+  CHECK(strstr(nf_message(), "protein A: sequence: is longer than 1000000"));
+  nf_str_free(&s);
+
+  nf_str_puts(&s, head);
+  for (int i = 0; i < 600000; i++) nf_str_putc(&s, 'A');
+  nf_str_puts(&s, "\"}},{\"protein\":{\"id\":\"B\",\"sequence\":\"");
+  for (int i = 0; i < 600000; i++) nf_str_putc(&s, 'A');
+  nf_str_puts(&s, "\"}}]}");
+  CHECK_INT(parse_text(&s), NF_INPUT);
+  CHECK(strstr(nf_message(), "protein B: id: with these chains"));
+  nf_str_free(&s);
+  free(head);
+
+  nf_str_puts(&s, "{\"dialect\":\"alphafold3\",\"version\":4,\"name\":\"");
+  for (int i = 0; i < 191; i++) nf_str_putc(&s, 'n');
+  nf_str_puts(&s, "\"}");
+  CHECK_INT(parse_text(&s), NF_INPUT);
+  CHECK(strstr(nf_message(), "name: is too long"));
+  nf_str_free(&s);
+
+  // A key of any size and content leaves the message one short line.
+  nf_str_puts(&s, "{\"");
+  for (int i = 0; i < 100000; i++) nf_str_puts(&s, "\\n\\u2028k");
+  nf_str_puts(&s, "\":1}");
+  CHECK_INT(parse_text(&s), NF_INPUT);
+  CHECK(!strchr(nf_message(), '\n') && strlen(nf_message()) < 700);
+  nf_str_free(&s);
+}
+
+TEST(unreadable_paths) {
+  nf_arena *arena = nf_arena_create();
+  nf_job job;
+  CHECK_INT(job_read("/nonexistent/j.json", arena, &job), NF_INPUT);
+  CHECK(strstr(nf_message(), "/nonexistent/j.json: cannot be read"));
+  CHECK_INT(job_read("/", arena, &job), NF_INPUT);
+  CHECK(strstr(nf_message(), "directory"));
+  nf_arena_free(arena);
+}
