@@ -2,6 +2,12 @@
 # make install, make packages, make clean.
 # Knobs: BUILD (build directory), ARCH (instruction set, default x86-64-v3 on x86), CC, PREFIX, asan=1, ROOMS, TESTS.
 
+# V=1 shows the commands.
+ifndef V
+Q := @
+SAY = @echo "  $(1)"
+endif
+
 CC ?= gcc
 CXX ?= g++
 BUILD ?= build
@@ -45,7 +51,7 @@ LIB := $(BUILD)/libnativefold.a
 CLI_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard cli/*.c)))
 BINARY := $(BUILD)/nativefold
 RDKIT_LIB := $(BUILD)/libnativefold_rdkit.so
-HAVE_RDKIT := $(wildcard /usr/include/rdkit/GraphMol/GraphMol.h)
+HAVE_RDKIT := $(and $(wildcard /usr/include/rdkit/GraphMol/GraphMol.h),$(wildcard /usr/include/boost/config.hpp))
 
 TESTS ?= $(sort $(wildcard tests/*/test_*.c))
 FUZZ_SECONDS ?= 20
@@ -59,22 +65,27 @@ all: $(BINARY) $(if $(HAVE_RDKIT),$(RDKIT_LIB))
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c $< -o $@
+	$(call SAY,CC $<)
+	$(Q)$(CC) $(CFLAGS_ALL) -c $< -o $@
 $(BUILD)/%.o: %.S
 	@mkdir -p $(@D)
-	$(CC) -Isrc -I. -MMD -MP -c $< -o $@
+	$(call SAY,AS $<)
+	$(Q)$(CC) -Isrc -I. -MMD -MP -c $< -o $@
 $(BUILD)/src/chem/ccd_embedded.o: data/ccd_subset.bin
 $(LIB): $(OBJECTS)
 	@rm -f $@
-	ar qcs $@ $(OBJECTS)
+	$(call SAY,AR $@)
+	$(Q)ar qcs $@ $(OBJECTS)
 $(BINARY): $(CLI_OBJECTS) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $(CLI_OBJECTS) $(LIB) $(LIBS) $(GOMP)
-$(RDKIT_LIB): src/chem/rdkit.cc
+	$(call SAY,LD $@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(CLI_OBJECTS) $(LIB) $(LIBS) $(GOMP)
+$(RDKIT_LIB): src/chem/rdkit.cc src/chem/rdkit.h
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS_ALL) -shared -o $@ $< -lRDKitDistGeomHelpers -lRDKitGraphMol -lRDKitRDGeneral -lRDKitRDGeometryLib -lRDKitSmilesParse
+	$(call SAY,CXX $<)
+	$(Q)$(CXX) $(CXXFLAGS_ALL) -shared -o $@ $< -lRDKitDistGeomHelpers -lRDKitGraphMol -lRDKitRDGeneral -lRDKitRDGeometryLib
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/test.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/tests/test.o $(LIB) $(LIBS) $(GOMP)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/tests/test.o $(LIB) $(LIBS) $(GOMP)
 
 # Two commands on a fresh machine: make demo, make check.
 packages:
