@@ -2,7 +2,7 @@
 # Installs the Debian packages that the build, the demo and the tests need, if they are missing.
 # packages.sh build: what compiling needs. packages.sh all: the tests' tools too.
 set -e
-build="gcc g++ make libjansson-dev libzstd-dev zlib1g-dev liblzma-dev librdkit-dev"
+build="gcc g++ make libjansson-dev libzstd-dev zlib1g-dev liblzma-dev librdkit-dev libboost-dev"
 tests="clang libclang-rt-14-dev valgrind gemmi dssp"
 case "${1:-build}" in
   build) wanted=$build ;;
