@@ -9,7 +9,8 @@
 #include "features/layout.h"
 #include "formats/array.h"
 
-// One line per array: field, key in the npz, C type, numpy type, shape.
+// One line per array: field, key in the npz, C type, numpy type, shape. In files the gather indices and input shapes
+// (keys with a colon) are int64, as numpy makes them.
 // N tokens (padded to a bucket if asked), A atom slots of a token (24), S query subsets, Q queries of a subset (32),
 // K keys of a subset (128), R rows of the MSA, C residue classes (31), T templates, P and L bond rows; numbers as such.
 #define NF_BATCH_ARRAYS(X)                                                                              \
@@ -67,7 +68,7 @@
   X(msa_mask, "msa_mask", uint8_t, NF_BOOL, "RN")                                                       \
   X(deletion_matrix, "deletion_matrix", int8_t, NF_I8, "RN")                                            \
   X(profile, "profile", float, NF_F32, "NC")                                                            \
-  X(deletion_mean, "deletion_mean", float, NF_F32, "N")                                                 \
+  X(deletion_mean, "deletion_mean", double, NF_F64, "N")                                                \
   X(num_alignments, "num_alignments", int32_t, NF_I32, "")                                              \
   X(template_aatype, "template_aatype", int32_t, NF_I32, "TN")                                          \
   X(template_atom_positions, "template_atom_positions", float, NF_F32, "TNA3")                          \
@@ -91,8 +92,9 @@ typedef struct {
 // Sizes known from the layout are set by the maker; this allocates every array, zeroed, from the sizes in `batch`.
 void batch_allocate(nf_batch *batch, nf_arena *arena);
 
-// Reads a feature file. Refuses by key name what is missing, of the wrong type or shape, or out of range
-// (a gather index beyond its source, a residue class beyond C, a non-finite number).
+// Reads a feature file; integers and floats of any width are taken where their values fit. Refuses by key name what
+// is missing, of the wrong type or shape, or out of range (a gather index beyond its source, a residue class beyond C,
+// a non-finite number).
 NF_CHECKED nf_status batch_read(const char *path, nf_arena *arena, nf_batch *ret_batch);
 NF_CHECKED nf_status batch_write(const nf_batch *batch, const char *path);
 // A layout from the arrays alone, for a feature file folded without its job: chains A, B, ... by asym_id, residue

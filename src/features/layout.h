@@ -18,7 +18,7 @@ typedef struct {
   nf_chain_kind kind;
   int job_chain;              // index into the job's chains
   int entity_id, sym_id;      // 1-based, as in the features
-  const char *sequence;       // one letter per residue as the reference gives it to msa and output; NULL for ligands
+  const char *sequence;       // one letter per residue by the fixed table of codes; NULL for ligands
   int first_residue, n_residues;
   int first_token, n_tokens;
   int first_atom, n_atoms;
@@ -28,9 +28,9 @@ typedef struct {
   int chain;
   int id;                         // residue number, 1-based within the chain
   const char *name;               // CCD code
-  const ccd_component *component; // NULL only for UNK/N without one
+  const ccd_component *component; // the dictionary's, which for UNK has more atoms than are laid out (glycine's)
   bool standard;                  // one token (else one token per atom)
-  int first_token, n_tokens;
+  int first_token, n_tokens;      // n_tokens 0: it has only hydrogens
   int first_atom, n_atoms;        // output atoms
 } layout_residue;
 
@@ -55,6 +55,9 @@ typedef struct {
   layout_atom *atoms;         // in the order of the output file
 } nf_layout;
 
-NF_CHECKED nf_status layout_create(const nf_job *job, const nf_ccd *ccd, nf_arena *arena, nf_layout *ret_layout);
+// Chains in the order A, B, ... Z, AA, BA, ...; chains of one unknown residue repeated are left out. Unlinked sugars
+// lose their O1, as the network was trained; fix_standalone_glycans keeps it.
+NF_CHECKED nf_status layout_create(const nf_job *job, const nf_ccd *ccd, bool fix_standalone_glycans, nf_arena *arena,
+                                   nf_layout *ret_layout);
 
 #endif
