@@ -116,14 +116,17 @@ nf_status nf_dir_create(const char *path) {
 
 struct nf_writer {
   FILE *stream;
-  char *path, *temporary;
+  char *path, *temporary;  // temporary NULL: the path is a device or a pipe, written where it is
 };
 
 nf_status nf_writer_open(const char *path, nf_writer **ret_writer) {
   *ret_writer = NULL;
   nf_str name = {0};
-  nf_str_printf(&name, "%s.tmp.%ld", path, (long)getpid());
-  FILE *stream = fopen(name.data, "wbe");
+  struct stat st;
+  // A rename would put a plain file in a device's place (/dev/stdout, /dev/full).
+  bool in_place = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+  if (!in_place) nf_str_printf(&name, "%s.tmp.%ld", path, (long)getpid());
+  FILE *stream = fopen(in_place ? path : name.data, "wbe");
   if (!stream) {
     nf_status status = nf_fail(NF_FAILED, "%s: cannot be written: %s", path, strerror(errno));
     nf_str_free(&name);
@@ -155,12 +158,12 @@ nf_status nf_writer_commit(nf_writer *w) {
     bad = true;
     error = errno;
   }
-  if (!bad && rename(w->temporary, w->path) != 0) {
+  if (!bad && w->temporary && rename(w->temporary, w->path) != 0) {
     bad = true;
     error = errno;
   }
   if (bad) {
-    unlink(w->temporary);
+    if (w->temporary) unlink(w->temporary);
     status = nf_fail(NF_FAILED, "%s: cannot be written: %s", w->path, strerror(error ? error : EIO));
   }
   writer_free(w);
@@ -170,7 +173,7 @@ nf_status nf_writer_commit(nf_writer *w) {
 void nf_writer_abandon(nf_writer *w) {
   if (!w) return;
   fclose(w->stream);
-  unlink(w->temporary);
+  if (w->temporary) unlink(w->temporary);
   writer_free(w);
 }
 

@@ -21,7 +21,7 @@ bool nf_dir_is_empty(const char *path);  // true also if it does not exist
 NF_CHECKED nf_status nf_dir_create(const char *path);  // with parents; fine if it exists
 
 // A file being written: bytes go to "path.tmp.PID" in the same directory; commit flushes, fsyncs and renames.
-// A file that is not committed leaves nothing behind.
+// A file that is not committed leaves nothing behind. Devices and pipes (/dev/stdout) are written where they are.
 typedef struct nf_writer nf_writer;
 NF_CHECKED nf_status nf_writer_open(const char *path, nf_writer **ret_writer);
 FILE *nf_writer_stream(nf_writer *writer);
