@@ -1,0 +1,86 @@
+// Featurisation as a whole: the stages in order.
+#include "features/features.h"
+
+#include "base/log.h"
+#include "features/stages.h"
+#include "features/template.h"
+
+enum {
+  N_QUERY = 32,       // atoms of a query subset
+  N_KEY = 128,        // atoms it looks at
+  N_ROW = 16384,      // rows the MSA is padded to
+  N_TEMPLATE = 4,
+  LIGAND_BONDS_PER_TOKEN = 10,
+};
+
+void features_default_options(features_options *options) {
+  *options = (features_options){.resolve_msa_overlaps = true, .ref_max_modified_date = 20210930};
+}
+
+int features_padded_tokens(int n_tokens, const features_options *options) {
+  for (int i = 0; i < options->n_buckets; i++) {
+    if (options->buckets[i] >= n_tokens) return options->buckets[i];
+  }
+  if (options->n_buckets > 0) {
+    nf_warn("%d tokens are more than the largest bucket, %d, holds: they are not padded", n_tokens,
+            options->buckets[options->n_buckets - 1]);
+  }
+  return n_tokens;
+}
+
+void features_size_batch(const nf_layout *layout, int n_token, nf_arena *arena, nf_batch *ret_batch) {
+  NF_ASSERT(n_token >= layout->n_tokens);
+  int64_t n_atom = (int64_t)n_token * NF_DENSE_ATOMS;  // as many places as if every slot were filled
+  *ret_batch = (nf_batch){
+      .n_token = n_token,
+      .n_slot = NF_DENSE_ATOMS,
+      .n_subset = (int)((n_atom + N_QUERY - 1) / N_QUERY),
+      .n_query = N_QUERY,
+      .n_key = N_KEY,
+      .n_row = N_ROW,
+      .n_class = NF_N_CLASSES,
+      .n_template = N_TEMPLATE,
+      .n_polymer_ligand = n_token,
+      .n_ligand_ligand = n_token * LIGAND_BONDS_PER_TOKEN,
+  };
+  batch_allocate(ret_batch, arena);
+}
+
+// A job may come without MSAs and templates only to be searched for.
+static nf_status require_complete(const nf_job *job) {
+  for (int i = 0; i < job->n_chains; i++) {
+    const job_chain *chain = &job->chains[i];
+    const char *missing = NULL;
+    if (chain->kind == NF_PROTEIN) {
+      missing = !chain->unpaired_msa ? "unpairedMsa" : !chain->paired_msa ? "pairedMsa"
+                : chain->n_templates < 0 ? "templates" : NULL;
+    } else if (chain->kind == NF_RNA && !chain->unpaired_msa) {
+      missing = "unpairedMsa";
+    }
+    if (missing) {
+      return nf_fail(NF_INPUT, "%s: %s %s: %s is not set: run the data pipeline first, or set it (empty for none)",
+                     job->path, chain->kind == NF_PROTEIN ? "protein" : "rna", chain->id, missing);
+    }
+  }
+  return NF_OK;
+}
+
+nf_status features_create(const nf_job *job, const nf_ccd *ccd, uint32_t seed, const features_options *options,
+                          nf_arena *arena, nf_layout *ret_layout, nf_batch *ret_batch) {
+  NF_TRY(require_complete(job));
+  NF_TRY(layout_create(job, ccd, options->fix_standalone_glycans, arena, ret_layout));
+  features_size_batch(ret_layout, features_padded_tokens(ret_layout->n_tokens, options), arena, ret_batch);
+  token_features(ret_layout, ccd, ret_batch);
+  window_features(ret_layout, ret_batch);
+  NF_TRY(msa_features(job, ret_layout, options->resolve_msa_overlaps, ret_batch));
+  NF_TRY(template_features(job, ret_layout, arena, ret_batch));
+  NF_TRY(bond_features(job, ret_layout, ret_batch));
+  NF_TRY(reference_features(job, ret_layout, ret_batch));
+  nf_arena_mark mark = nf_arena_here(arena);
+  reference_structure reference;
+  NF_TRY(reference_create(job, ret_layout, seed, options, false, arena, &reference));
+  reference_write(ret_layout, &reference, ret_batch);
+  NF_TRY(frame_features(job, ret_layout, options, arena, ret_batch));
+  nf_arena_reset(arena, mark);
+  return NF_OK;
+}
