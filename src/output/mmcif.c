@@ -498,11 +498,6 @@ static void append_bonds(const writer *w) {
 
 // ---- 6. Atoms
 
-static bool is_standard_polymer_residue(const char *name) {
-  int class = residue_class(name);
-  return class >= 0 && class != NF_CLASS_UNK && class != NF_CLASS_GAP && class != NF_CLASS_UNKNOWN_NUCLEIC;
-}
-
 static void append_atoms(const writer *w) {
   const nf_layout *l = w->layout;
   table t = TABLE(w, "_atom_site", l->n_atoms, "group_PDB", "id", "type_symbol", "label_atom_id", "label_alt_id",
@@ -516,7 +511,7 @@ static void append_atoms(const writer *w) {
     const layout_residue *r = &l->residues[atom->residue];
     const layout_chain *chain = &l->chains[r->chain];
     bool polymer = is_polymer(chain->kind);
-    if (r->name != previous) group = polymer && is_standard_polymer_residue(r->name) ? "ATOM" : "HETATM";
+    if (r->name != previous) group = polymer && residue_is_standard_polymer(r->name) ? "ATOM" : "HETATM";
     previous = r->name;
     char(*own)[WIDEST] = text + (size_t)i * 4;
     snprintf(own[0], WIDEST, "%d", i + 1);
