@@ -1,0 +1,139 @@
+// The tables of the CPU's ops, and what the op files share.
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"     // nf_seconds
+#include "base/memory.h"
+#include "tensor/cpu/cpu.h"
+
+const cpu_kernels *cpu_best(void) {
+  static const cpu_kernels *best;
+  if (!best) best = cpu_kernels_choose();
+  return best;
+}
+
+float *cpu_pack(nf_context *context, int64_t k, int64_t n, const float *w, int64_t w_k, int64_t w_n) {
+  const cpu_kernels *kernels = cpu_best();
+  float *packed = context_alloc(context, (size_t)cpu_packed_size(kernels, k, n) * sizeof(float));
+  if (context->dry) return NULL;
+  int64_t n_panels = (n + kernels->nr - 1) / kernels->nr;
+#pragma omp parallel for schedule(static) num_threads(context->n_threads) if (k * n > 1 << 14)
+  for (int64_t p = 0; p < n_panels; p++) kernels->pack(k, n, w, w_k, w_n, packed, p, p + 1);
+  return packed;
+}
+
+cpu_panels cpu_cut(const nf_context *context, int64_t m, int64_t most, int64_t unit) {
+  if (most < unit) most = unit;
+  int64_t n = (m + most - 1) / most;
+  // A few panels: as many for every thread, so that none waits for another.
+  if (n < 4 * context->n_threads) n = cpu_round_up(n, context->n_threads);
+  int64_t rows = (m + n - 1) / n;
+  if (rows >= unit) rows = cpu_round_up(rows, unit);
+  return (cpu_panels){rows, (m + rows - 1) / rows};
+}
+
+float *cpu_thread_scratch(nf_context *context, int64_t floats, int64_t *ret_stride) {
+  *ret_stride = cpu_round_up(floats, 64);
+  return context_alloc(context, (size_t)(*ret_stride * context->n_threads) * sizeof(float));
+}
+
+void cpu_norm_rows(const op_norm *norm, const op_condition *condition, const float *x, int64_t c, int64_t first,
+                   int64_t n, float *y) {
+  const cpu_kernels *kernels = cpu_best();
+  if (!condition || !tensor_given(condition->scale)) {
+    kernels->layer_norm(n, c, x + first * c, c, norm->scale.data, norm->offset.data, y, c);
+    return;
+  }
+  int64_t p = tensor_rows(condition->scale);
+  for (int64_t i = 0; i < n; i++) {
+    int64_t row = (first + i) % p * c;
+    kernels->layer_norm(1, c, x + (first + i) * c, c, condition->scale.data + row, condition->shift.data + row, y + i * c,
+                        c);
+  }
+}
+
+void cpu_add_rows_gated(const op_condition *condition, int64_t c, int64_t first, int64_t n, const float *y, float *x) {
+  x += first * c;
+  if (!condition || !tensor_given(condition->gate)) {
+    for (int64_t i = 0; i < n * c; i++) x[i] += y[i];
+    return;
+  }
+  int64_t p = tensor_rows(condition->gate);
+  for (int64_t i = 0; i < n; i++) {
+    const float *gate = condition->gate.data + (first + i) % p * c;
+    for (int64_t l = 0; l < c; l++) x[i * c + l] += gate[l] * y[i * c + l];
+  }
+}
+
+static void *allocate(size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
+static void copy(void *to, const void *from, size_t bytes) { memcpy(to, from, bytes); }
+
+static double measure_peak(void) {
+  const cpu_kernels *kernels = cpu_best();
+  int threads = omp_get_max_threads();
+  int64_t n = 256, packed_size = cpu_packed_size(kernels, n, n), stride = 2 * n * n + packed_size;
+  float *memory = nf_alloc((size_t)(stride * threads) * sizeof(float));
+  double best = 0;
+  for (int trial = 0; trial < 7; trial++) {
+    double start = 0;
+    const int repeats = 12;
+#pragma omp parallel num_threads(threads)
+    {
+      float *a = memory + omp_get_thread_num() * stride, *c = a + n * n, *b = c + n * n;
+      if (trial == 0) {
+        for (int64_t i = 0; i < n * n; i++) a[i] = (float)(i % 7) * 0.1f;
+        kernels->pack(n, n, a, n, 1, b, 0, n / kernels->nr);
+      }
+#pragma omp barrier
+#pragma omp single
+      start = nf_seconds();
+      for (int r = 0; r < repeats; r++) kernels->gemm(n, n, n, a, n, 1, b, c, n, false);
+    }
+    double rate = 2.0 * (double)(n * n * n) * repeats * threads / (nf_seconds() - start);
+    if (rate > best) best = rate;
+  }
+  free(memory);
+  return best;
+}
+
+static const char *description(void) {
+  static char text[64];
+  snprintf(text, sizeof text, "CPU, %d threads, %s", omp_get_max_threads(), cpu_best()->name);
+  return text;
+}
+
+#define SHARED                                                                                                      \
+  .allocate = allocate, .release = free, .upload = copy, .download = copy, .host_memory = true, .gather = cpu_gather, \
+  .scale = cpu_scale, .outer_sum = cpu_outer_sum, .relative_embed = cpu_relative_embed,                             \
+  .relative_concat = cpu_relative_concat, .add_rows = cpu_add_rows, .msa_embed = cpu_msa_embed,                     \
+  .distance_embed = cpu_distance_embed, .template_embed = cpu_template_embed, .atom_embed = cpu_atom_embed,         \
+  .atom_pair = cpu_atom_pair, .atoms_to_tokens = cpu_atoms_to_tokens, .expectation = cpu_expectation,               \
+  .measure_peak = measure_peak, .description = description
+
+const nf_ops cpu_ops = {.name = "cpu",
+                        SHARED,
+                        .layer_norm = cpu_layer_norm,
+                        .linear = cpu_linear,
+                        .transition = cpu_transition,
+                        .triangle_multiply = cpu_triangle_multiply,
+                        .triangle_attention = cpu_triangle_attention,
+                        .pair_logits = cpu_pair_logits,
+                        .attention = cpu_attention,
+                        .atom_attention = cpu_atom_attention,
+                        .outer_product_mean = cpu_outer_product_mean,
+                        .pair_average = cpu_pair_average};
+
+const nf_ops plain_ops = {.name = "plain",
+                          SHARED,
+                          .layer_norm = plain_layer_norm,
+                          .linear = plain_linear,
+                          .transition = plain_transition,
+                          .triangle_multiply = plain_triangle_multiply,
+                          .triangle_attention = plain_triangle_attention,
+                          .pair_logits = plain_pair_logits,
+                          .attention = plain_attention,
+                          .atom_attention = plain_atom_attention,
+                          .outer_product_mean = plain_outer_product_mean,
+                          .pair_average = plain_pair_average};

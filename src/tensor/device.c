@@ -1,0 +1,38 @@
+// Contexts, and the devices of this build.
+#include "tensor/device.h"
+
+#include <omp.h>
+#include <string.h>
+
+#include "tensor/cpu/cpu.h"
+#include "tensor/ops.h"
+
+const nf_ops *device_ops(const char *name) {
+  if (strcmp(name, "cpu") == 0 || strcmp(name, "auto") == 0) return &cpu_ops;
+  if (strcmp(name, "plain") == 0) return &plain_ops;
+  return NULL;
+}
+
+nf_context context_dry(const nf_ops *ops) {
+  return (nf_context){.ops = ops, .dry = true, .n_threads = omp_get_max_threads()};
+}
+
+nf_context context_create(const nf_ops *ops, void *memory, size_t size) {
+  return (nf_context){.ops = ops, .n_threads = omp_get_max_threads(), .memory = memory, .size = size};
+}
+
+void *context_alloc(nf_context *c, size_t bytes) {
+  size_t start = c->used;
+  c->used += (bytes + 63) / 64 * 64;
+  if (c->used > c->peak) c->peak = c->used;
+  if (c->dry) return NULL;
+  NF_ASSERT(c->used <= c->size);
+  return c->memory + start;
+}
+
+nf_tensor context_tensor(nf_context *context, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d) {
+  return tensor_of(context_alloc(context, (size_t)(a * b * c * d) * sizeof(float)), n_dims, a, b, c, d);
+}
+
+double device_measure_peak(const nf_ops *ops) { return ops->measure_peak(); }
+const char *device_description(const nf_ops *ops) { return ops->description(); }

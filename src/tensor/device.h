@@ -1,0 +1,43 @@
+// Where ops run, and the memory they run in.
+#ifndef NF_TENSOR_DEVICE_H
+#define NF_TENSOR_DEVICE_H
+
+#include "base/status.h"
+#include "tensor/tensor.h"
+
+// Every op of a device (ops.h).
+typedef struct nf_ops nf_ops;
+
+// One run's state: a stack of memory on the device, and counts. A dry context hands out no memory and makes every op
+// return before it computes, so that the same model code counts bytes and FLOPs first.
+typedef struct {
+  const nf_ops *ops;
+  bool dry;
+  int n_threads;
+  char *memory;       // on the device; NULL in a dry context
+  size_t size, used, peak;
+  int64_t flops;      // of matrix products so far, two a multiply-add
+} nf_context;
+
+// The CPU's fast ops, or ("plain") the loops that are the truth; NULL if this build has no such device.
+const nf_ops *device_ops(const char *name);
+
+nf_context context_dry(const nf_ops *ops);
+// `memory` (64-byte aligned, on the device) stays the caller's.
+nf_context context_create(const nf_ops *ops, void *memory, size_t size);
+
+// 64-byte aligned, uninitialised; too small a memory is our mistake (the dry pass counted otherwise).
+void *context_alloc(nf_context *context, size_t bytes);
+static inline size_t context_here(const nf_context *context) { return context->used; }
+static inline void context_reset(nf_context *context, size_t mark) { context->used = mark; }
+nf_tensor context_tensor(nf_context *context, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d);
+#define CONTEXT_1(context, a) context_tensor(context, 1, a, 1, 1, 1)
+#define CONTEXT_2(context, a, b) context_tensor(context, 2, a, b, 1, 1)
+#define CONTEXT_3(context, a, b, c) context_tensor(context, 3, a, b, c, 1)
+#define CONTEXT_4(context, a, b, c, d) context_tensor(context, 4, a, b, c, d)
+
+// The machine's fp32 peak of matrix products, FLOP/s over all threads: the best of a few short measurements.
+double device_measure_peak(const nf_ops *ops);
+const char *device_description(const nf_ops *ops);  // "CPU, 2 threads, avx512"
+
+#endif

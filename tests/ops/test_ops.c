@@ -1,0 +1,301 @@
+// Every heavy op: the fast version against the plain loop, at sizes 1, prime, tile - 1, tile, tile + 1 and real ones.
+#include "tests/test.h"
+
+#include "base/memory.h"
+#include "base/threefry.h"
+#include "tensor/cpu/cpu.h"
+
+// Values between -size and size around `middle`, the same for a given seed.
+static nf_tensor draw(nf_arena *arena, uint32_t seed, float middle, float size, int n_dims, int64_t a, int64_t b, int64_t c,
+                      int64_t d) {
+  nf_tensor t = tensor_of(NULL, n_dims, a, b, c, d);
+  int64_t n = tensor_count(t);
+  t.data = nf_arena_alloc(arena, (size_t)n * sizeof(float));
+  for (int64_t i = 0; i < n; i++)
+    t.data[i] = middle + size * (2 * nf_random_uniform(nf_key_from_seed(seed), (uint64_t)i) - 1);
+  return t;
+}
+static nf_tensor copy(nf_arena *arena, nf_tensor t) {
+  float *data = nf_arena_alloc(arena, (size_t)tensor_count(t) * sizeof(float));
+  memcpy(data, t.data, (size_t)tensor_count(t) * sizeof(float));
+  t.data = data;
+  return t;
+}
+static op_norm draw_norm(nf_arena *arena, uint32_t seed, int64_t c) {
+  return (op_norm){draw(arena, seed, 1, 0.2f, 1, c, 1, 1, 1), draw(arena, seed + 1, 0, 0.2f, 1, c, 1, 1, 1)};
+}
+static nf_tensor draw_mask(nf_arena *arena, uint32_t seed, int64_t n) {
+  nf_tensor t = draw(arena, seed, 0, 1, 1, n, 1, 1, 1);
+  for (int64_t i = 0; i < n; i++) t.data[i] = i == 0 || t.data[i] > -0.6f;
+  return t;
+}
+static nf_tensor draw_weight(nf_arena *arena, uint32_t seed, int64_t fan_in, int n_dims, int64_t a, int64_t b, int64_t c) {
+  return draw(arena, seed, 0, 1.5f / sqrtf((float)fan_in), n_dims, a, b, c, 1);
+}
+
+// Runs one op on both tables; x is what it changes. The dry pass must have counted the very bytes that the run takes.
+typedef void (*op_call)(nf_context *context, void *args, nf_tensor x);
+static void compare(const char *what, nf_arena *arena, op_call call, void *args, nf_tensor x) {
+  nf_tensor results[2];
+  int64_t flops[2];
+  for (int s = 0; s < 2; s++) {
+    const nf_ops *ops = s ? &cpu_ops : &plain_ops;
+    results[s] = copy(arena, x);
+    nf_context dry = context_dry(ops);
+    call(&dry, args, results[s]);
+    nf_context context = context_create(ops, nf_arena_alloc(arena, dry.peak), dry.peak);
+    call(&context, args, results[s]);
+    CHECK_INT(context.peak, dry.peak);
+    CHECK_INT(context.used, 0);
+    flops[s] = context.flops;
+  }
+  CHECK_INT(flops[0], flops[1]);
+  double error = test_relative_l2(results[1].data, results[0].data, tensor_count(x));
+  double change = test_relative_l2(results[0].data, x.data, tensor_count(x));
+  if (!(error < 3e-6)) test_fail(__FILE__, __LINE__, "%s: relative error %.3g", what, error);
+  if (!(change > 1e-6)) test_fail(__FILE__, __LINE__, "%s changed nothing", what);
+}
+
+static void call_linear(nf_context *context, void *args, nf_tensor y) {
+  op_linear a = *(op_linear *)args;
+  a.y = y;
+  context->ops->linear(context, &a);
+}
+TEST(linear) {
+  static const int sizes[][3] = {{1, 1, 1}, {7, 13, 5}, {13, 31, 17}, {14, 32, 16}, {15, 33, 128}, {113, 65, 37},
+                                 {41, 768, 384}, {500, 128, 128}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+    for (int variant = 0; variant < 6; variant++) {
+      nf_arena *arena = nf_arena_create();
+      int64_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
+      op_linear a = {.x = draw(arena, 1, 0.1f, 1, 2, m, k, 1, 1), .w = draw_weight(arena, 2, k, 2, k, n, 1)};
+      if (variant & 1) a.normalise = k > 1, a.norm = draw_norm(arena, 3, k);
+      if (variant & 2) a.bias = draw(arena, 5, 0, 1, 1, n, 1, 1, 1), a.relu_input = true;
+      if (variant >= 3) a.add = true;
+      if (variant >= 4) a.sigmoid_output = true;
+      compare("linear", arena, call_linear, &a, draw(arena, 6, 0, 1, 2, m, n, 1, 1));
+      nf_arena_free(arena);
+    }
+}
+
+static void call_transition(nf_context *context, void *args, nf_tensor x) {
+  op_transition a = *(op_transition *)args;
+  a.x = x;
+  context->ops->transition(context, &a);
+}
+static op_condition draw_condition(nf_arena *arena, uint32_t seed, int64_t p, int64_t c) {
+  return (op_condition){draw(arena, seed, 0.5f, 0.5f, 2, p, c, 1, 1), draw(arena, seed + 1, 0, 1, 2, p, c, 1, 1),
+                        draw(arena, seed + 2, 0.5f, 0.5f, 2, p, c, 1, 1)};
+}
+TEST(transition) {
+  static const int sizes[][3] = {{1, 4, 3}, {31, 17, 33}, {41, 64, 257}, {113, 128, 512}, {30, 768, 1536}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+    for (int conditional = 0; conditional < 2; conditional++) {
+      nf_arena *arena = nf_arena_create();
+      int64_t m = sizes[s][0], c = sizes[s][1], n = sizes[s][2];
+      op_transition a = {.w1 = draw_weight(arena, 1, c, 2, c, 2 * n, 1), .w2 = draw_weight(arena, 2, n, 2, n, c, 1)};
+      if (conditional) a.condition = draw_condition(arena, 3, (m + 1) / 2, c);
+      else a.norm = draw_norm(arena, 3, c);
+      compare("transition", arena, call_transition, &a, draw(arena, 9, 0, 1, 2, m, c, 1, 1));
+      nf_arena_free(arena);
+    }
+}
+
+static void call_triangle_multiply(nf_context *context, void *args, nf_tensor x) {
+  op_triangle_multiply a = *(op_triangle_multiply *)args;
+  a.x = x;
+  context->ops->triangle_multiply(context, &a);
+}
+TEST(triangle_multiply) {
+  static const int sizes[][2] = {{1, 8}, {7, 5}, {15, 32}, {33, 16}, {41, 128}, {197, 8}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+    for (int outgoing = 0; outgoing < 2; outgoing++) {
+      nf_arena *arena = nf_arena_create();
+      int64_t n = sizes[s][0], c = sizes[s][1];
+      op_triangle_multiply a = {.mask = draw_mask(arena, 1, n), .norm = draw_norm(arena, 2, c),
+                                .norm_center = draw_norm(arena, 4, c), .w_gate = draw_weight(arena, 6, c, 2, c, 2 * c, 1),
+                                .w_projection = draw_weight(arena, 7, c, 2, c, 2 * c, 1),
+                                .w_gating = draw_weight(arena, 8, c, 2, c, c, 1),
+                                .w_out = draw_weight(arena, 9, c, 2, c, c, 1), .outgoing = outgoing};
+      compare("triangle_multiply", arena, call_triangle_multiply, &a, draw(arena, 10, 0, 1, 3, n, n, c, 1));
+      nf_arena_free(arena);
+    }
+}
+
+static void call_triangle_attention(nf_context *context, void *args, nf_tensor x) {
+  op_triangle_attention a = *(op_triangle_attention *)args;
+  a.x = x;
+  context->ops->triangle_attention(context, &a);
+}
+TEST(triangle_attention) {
+  static const int sizes[][4] = {{1, 8, 1, 8}, {7, 5, 2, 3}, {15, 32, 2, 16}, {33, 16, 4, 16}, {41, 128, 4, 32}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+    for (int ending = 0; ending < 2; ending++) {
+      nf_arena *arena = nf_arena_create();
+      int64_t n = sizes[s][0], c = sizes[s][1], h = sizes[s][2], d = sizes[s][3];
+      op_triangle_attention a = {.mask = draw_mask(arena, 1, n), .norm = draw_norm(arena, 2, c),
+                                 .w_bias = draw_weight(arena, 4, c, 2, c, h, 1), .wq = draw_weight(arena, 5, c, 3, h, d, c),
+                                 .wk = draw_weight(arena, 6, c, 3, h, d, c), .wv = draw_weight(arena, 7, c, 3, c, h, d),
+                                 .wg = draw_weight(arena, 8, c, 2, h * d, c, 1),
+                                 .wo = draw_weight(arena, 9, c, 2, h * d, c, 1), .ending = ending};
+      compare("triangle_attention", arena, call_triangle_attention, &a, draw(arena, 10, 0, 1, 3, n, n, c, 1));
+      nf_arena_free(arena);
+    }
+}
+
+static void call_pair_logits(nf_context *context, void *args, nf_tensor out) {
+  op_pair_logits a = *(op_pair_logits *)args;
+  a.out = out;
+  context->ops->pair_logits(context, &a);
+}
+TEST(pair_logits) {
+  static const int sizes[][5] = {{1, 1, 1, 4, 1}, {1, 41, 41, 128, 16}, {3, 32, 128, 16, 12}, {2, 15, 7, 5, 3},
+                                 {1, 197, 3, 8, 4}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    nf_arena *arena = nf_arena_create();
+    int64_t b = sizes[s][0], q = sizes[s][1], k = sizes[s][2], c = sizes[s][3], h = sizes[s][4];
+    op_pair_logits a = {.x = draw(arena, 1, 0, 1, 4, b, q, k, c), .w = draw_weight(arena, 2, c, 2, c, h, 1),
+                        .norm.scale = draw(arena, 3, 1, 0.3f, 1, c, 1, 1, 1)};
+    compare("pair_logits", arena, call_pair_logits, &a, draw(arena, 4, 9, 1, 4, b, h, k, q));
+    nf_arena_free(arena);
+  }
+}
+
+static void call_attention(nf_context *context, void *args, nf_tensor x) {
+  op_attention a = *(op_attention *)args;
+  a.x = x;
+  context->ops->attention(context, &a);
+}
+TEST(attention) {
+  static const int sizes[][5] = {{1, 1, 8, 1, 8}, {2, 7, 10, 2, 3}, {1, 33, 48, 3, 16}, {3, 41, 96, 4, 24},
+                                 {2, 65, 96, 2, 48}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+    for (int conditional = 0; conditional < 2; conditional++) {
+      nf_arena *arena = nf_arena_create();
+      int64_t b = sizes[s][0], n = sizes[s][1], c = sizes[s][2], h = sizes[s][3], d = sizes[s][4];
+      op_attention a = {.wq = draw_weight(arena, 1, c, 3, c, h, d), .bq = draw(arena, 2, 0, 0.3f, 2, h, d, 1, 1),
+                        .wk = draw_weight(arena, 3, c, 3, c, h, d), .wv = draw_weight(arena, 4, c, 3, c, h, d),
+                        .wg = draw_weight(arena, 5, c, 2, c, h * d, 1), .wo = draw_weight(arena, 6, c, 2, h * d, c, 1),
+                        .logits = draw(arena, 7, 0, 2, 3, h, n, n, 1), .mask = draw_mask(arena, 8, n)};
+      if (conditional) a.condition = draw_condition(arena, 9, n, c);
+      else a.norm = draw_norm(arena, 9, c);
+      compare("attention", arena, call_attention, &a, draw(arena, 12, 0, 1, 3, b, n, c, 1));
+      nf_arena_free(arena);
+    }
+}
+
+static void call_atom_attention(nf_context *context, void *args, nf_tensor x) {
+  op_atom_attention a = *(op_atom_attention *)args;
+  a.x = x;
+  context->ops->atom_attention(context, &a);
+}
+TEST(atom_attention) {
+  static const int sizes[][7] = {{1, 1, 1, 1, 8, 1, 8}, {2, 3, 5, 7, 10, 2, 3}, {2, 4, 32, 128, 128, 4, 32},
+                                 {1, 2, 33, 17, 48, 3, 16}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    nf_arena *arena = nf_arena_create();
+    int64_t b = sizes[s][0], n_s = sizes[s][1], n_q = sizes[s][2], n_k = sizes[s][3], c = sizes[s][4], h = sizes[s][5],
+            d = sizes[s][6];
+    int32_t *index = NF_NEW(arena, int32_t, n_s * n_k);
+    op_atom_attention a = {.query = draw_condition(arena, 1, n_s * n_q, c), .key = draw_condition(arena, 4, n_s * n_q, c),
+                           .wq = draw_weight(arena, 7, c, 3, c, h, d), .bq = draw(arena, 8, 0, 0.3f, 2, h, d, 1, 1),
+                           .wk = draw_weight(arena, 9, c, 3, c, h, d), .wv = draw_weight(arena, 10, c, 3, c, h, d),
+                           .wg = draw_weight(arena, 11, c, 2, c, h * d, 1), .wo = draw_weight(arena, 12, c, 2, h * d, c, 1),
+                           .logits = draw(arena, 13, 0, 2, 4, n_s, 2 * h, n_k, n_q), .first_head = (int)h,
+                           .key_index = index, .query_mask = draw_mask(arena, 14, n_s * n_q),
+                           .key_mask = draw_mask(arena, 15, n_s * n_k)};
+    for (int64_t i = 0; i < n_s * n_k; i++)
+      index[i] = i % 11 == 10 ? -1 : (int32_t)(nf_random_bits(nf_key_from_seed(16), (uint64_t)i) % (uint32_t)(n_s * n_q));
+    compare("atom_attention", arena, call_atom_attention, &a, draw(arena, 17, 0, 1, 3, b, n_s * n_q, c, 1));
+    nf_arena_free(arena);
+  }
+}
+
+static void call_outer_product_mean(nf_context *context, void *args, nf_tensor pair) {
+  op_outer_product_mean a = *(op_outer_product_mean *)args;
+  a.pair = pair;
+  context->ops->outer_product_mean(context, &a);
+}
+TEST(outer_product_mean) {
+  static const int sizes[][5] = {{1, 1, 8, 4, 8}, {3, 7, 10, 3, 5}, {16, 41, 64, 32, 64}, {5, 49, 32, 16, 33}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    nf_arena *arena = nf_arena_create();
+    int64_t r = sizes[s][0], n = sizes[s][1], c_m = sizes[s][2], e = sizes[s][3], c = sizes[s][4];
+    op_outer_product_mean a = {.msa = draw(arena, 1, 0, 1, 3, r, n, c_m, 1), .norm = draw_norm(arena, 2, c_m),
+                               .mask = draw_mask(arena, 4, r * n), .w_left = draw_weight(arena, 5, c_m, 2, c_m, e, 1),
+                               .w_right = draw_weight(arena, 6, c_m, 2, c_m, e, 1),
+                               .w = draw_weight(arena, 7, e * e, 3, e, e, c), .b = draw(arena, 8, 0, 1, 1, c, 1, 1, 1)};
+    compare("outer_product_mean", arena, call_outer_product_mean, &a, draw(arena, 9, 0, 1, 3, n, n, c, 1));
+    nf_arena_free(arena);
+  }
+}
+
+static void call_pair_average(nf_context *context, void *args, nf_tensor msa) {
+  op_pair_average a = *(op_pair_average *)args;
+  a.msa = msa;
+  context->ops->pair_average(context, &a);
+}
+TEST(pair_average) {
+  static const int sizes[][6] = {{1, 1, 8, 1, 8, 4}, {3, 7, 10, 2, 3, 5}, {16, 41, 64, 8, 8, 128}, {9, 33, 32, 4, 40, 16}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    nf_arena *arena = nf_arena_create();
+    int64_t r = sizes[s][0], n = sizes[s][1], c_m = sizes[s][2], h = sizes[s][3], d = sizes[s][4], c = sizes[s][5];
+    op_pair_average a = {.pair = draw(arena, 1, 0, 1, 3, n, n, c, 1), .norm = draw_norm(arena, 2, c_m),
+                         .norm_pair = draw_norm(arena, 4, c), .column_mask = draw_mask(arena, 6, n),
+                         .w_logits = draw_weight(arena, 7, c, 2, c, h, 1), .wv = draw_weight(arena, 8, c_m, 3, c_m, h, d),
+                         .wg = draw_weight(arena, 9, c_m, 2, c_m, h * d, 1),
+                         .wo = draw_weight(arena, 10, h * d, 2, h * d, c_m, 1)};
+    compare("pair_average", arena, call_pair_average, &a, draw(arena, 11, 0, 1, 3, r, n, c_m, 1));
+    nf_arena_free(arena);
+  }
+}
+
+// Each set of kernels that this processor has, against doubles.
+TEST(kernels) {
+  const cpu_kernels *sets[3] = {&cpu_kernels_generic};
+  int n_sets = 1;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets[n_sets++] = &cpu_kernels_avx2;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) sets[n_sets++] = &cpu_kernels_avx512;
+#endif
+  static const int sizes[] = {1, 3, 13, 14, 15, 16, 17, 31, 32, 33, 48, 101};
+  enum { N_SIZES = sizeof sizes / sizeof *sizes };
+  for (int s = 0; s < n_sets; s++) {
+    const cpu_kernels *kernels = sets[s];
+    for (int i = 0; i < N_SIZES; i++)
+      for (int j = 0; j < N_SIZES; j++) {
+        nf_arena *arena = nf_arena_create();
+        int64_t m = sizes[i], n = sizes[j], k = sizes[(i + j) % N_SIZES];
+        nf_tensor a = draw(arena, 1, 0, 1, 2, m, k, 1, 1), b = draw(arena, 2, 0, 1, 2, k, n, 1, 1);
+        float *packed = nf_arena_alloc(arena, (size_t)cpu_packed_size(kernels, k, n) * sizeof(float));
+        float *c = nf_arena_calloc(arena, (size_t)(m * n + 1), sizeof(float));
+        c[m * n] = 77;
+        for (int form = 0; form < 4; form++) {
+          bool by_rows = form & 1, from_transposed = form & 2;  // of A, of B
+          kernels->pack(k, n, b.data, from_transposed ? 1 : n, from_transposed ? k : 1, packed, 0,
+                        (n + kernels->nr - 1) / kernels->nr);
+          kernels->gemm(m, n, k, a.data, by_rows ? k : 1, by_rows ? 1 : m, packed, c, n, false);
+          kernels->gemm(m, n, k, a.data, by_rows ? k : 1, by_rows ? 1 : m, packed, c, n, true);
+          double worst = 0;
+          for (int64_t x = 0; x < m; x++)
+            for (int64_t y = 0; y < n; y++) {
+              double sum = 0;
+              for (int64_t l = 0; l < k; l++)
+                sum += 2.0 * (by_rows ? a.data[x * k + l] : a.data[l * m + x]) *
+                       (from_transposed ? b.data[y * k + l] : b.data[l * n + y]);
+              worst = fmax(worst, fabs(sum - c[x * n + y]));
+            }
+          if (!(worst < 2e-5))
+            test_fail(__FILE__, __LINE__, "%s gemm %d %d %d form %d: %g", kernels->name, (int)m, (int)n, (int)k, form, worst);
+        }
+        CHECK_NEAR(c[m * n], 77, 0);
+        nf_arena_free(arena);
+      }
+    float x[101], y[101];
+    for (int i = 0; i < 101; i++) x[i] = y[i] = (float)(i - 50) * 2.5f;
+    kernels->sigmoid(101, x);
+    for (int i = 0; i < 101; i++) CHECK_NEAR(x[i], 1 / (1 + exp(-(double)y[i])), 2e-7);
+  }
+}
+
