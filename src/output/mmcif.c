@@ -89,14 +89,20 @@ static const char *integer(const writer *w, int64_t value) {
   return nf_arena_printf(w->arena, "%lld", (long long)value);
 }
 
-// CIF is ASCII: other bytes become '?', control characters blanks. A word that only looks like a null stays.
-static const char *plain(const writer *w, const char *text) {
+// CIF is ASCII: other bytes become '?', control characters blanks; the ends of lines stay if `lines`.
+static const char *ascii(const writer *w, const char *text, bool lines) {
   char *copy = nf_arena_strdup(w->arena, text);
-  for (char *p = copy; *p; p++) *p = (unsigned char)*p > 126 ? '?' : (unsigned char)*p < 32 ? ' ' : *p;
+  for (char *p = copy; *p; p++) {
+    unsigned char c = (unsigned char)*p;
+    *p = c > 126 ? '?' : c < 32 && !(lines && c == '\n') ? ' ' : *p;
+  }
   return copy;
 }
 
-static const char *or_unknown(const writer *w, const char *text) { return text && *text ? plain(w, text) : "?"; }
+static const char *plain(const writer *w, const char *text) { return ascii(w, text, false); }
+
+// A text of the dictionary; some synonyms go over several lines.
+static const char *or_unknown(const writer *w, const char *text) { return text && *text ? ascii(w, text, true) : "?"; }
 
 static bool is_polymer(nf_chain_kind kind) { return kind == NF_PROTEIN || kind == NF_RNA || kind == NF_DNA; }
 
@@ -259,7 +265,7 @@ static const char *type_without_component(nf_chain_kind kind) {
   return kind == NF_PROTEIN  ? "L-PEPTIDE LINKING"
          : kind == NF_RNA    ? "RNA LINKING"
          : kind == NF_DNA    ? "DNA LINKING"
-                             : "NON-POLYMER";
+                             : "non-polymer";
 }
 
 // The SMILES that the job gives for the residue's chain, else the dictionary's; NULL if there is none.
@@ -290,14 +296,14 @@ static void append_components(const writer *w) {
   table t = table_start(w, "_chem_comp", any_smiles ? with : without, n);
   for (int i = 0; i < n; i++) {
     const ccd_component *c = first[i]->component;
-    const char *type = c && c->type && *c->type ? plain(w, c->type)
-                                                : type_without_component(l->chains[first[i]->chain].kind);
+    bool has_type = c && c->type && *c->type;
+    const char *type = has_type ? plain(w, c->type) : type_without_component(l->chains[first[i]->chain].kind);
     bool has_weight = c && isfinite(c->formula_weight) && c->formula_weight > 0;
     bool has_parent = c && c->parent && *c->parent && strcmp(c->parent, "?") != 0;
     add(&t, c ? or_unknown(w, c->formula) : "?");
     add(&t, has_weight ? nf_arena_printf(w->arena, "%.3f", (double)c->formula_weight) : "?");
     add(&t, first[i]->name);
-    add(&t, !c ? "?" : strcasecmp(type, "non-polymer") == 0 ? "." : has_parent ? "n" : "y");
+    add(&t, !has_type ? "?" : strcasecmp(type, "non-polymer") == 0 ? "." : has_parent ? "n" : "y");
     add(&t, c ? or_unknown(w, c->name) : "?");
     if (any_smiles) add(&t, or_unknown(w, smiles_of(w, first[i])));
     add(&t, c ? or_unknown(w, c->synonyms) : "?");

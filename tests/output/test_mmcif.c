@@ -161,13 +161,15 @@ TEST(components) {
   // SMILES come from the dictionary where it has them; a component may be unknown.
   ccd_component sugar = *f.layout.residues[5].component;
   sugar.smiles = "CC(=O)N[C@H]1O";
+  sugar.synonyms = "one;\ntwo";
   f.layout.residues[5].component = &sugar;
   f.layout.residues[7].component = NULL;
   write_and_parse(&f, &file);
   CHECK_INT(n_rows(&file, "_chem_comp.pdbx_smiles"), 5);
   CHECK_STR(value(&file, "_chem_comp.pdbx_smiles", 2), "CC(=O)N[C@H]1O");
   CHECK(cif_is_null(value(&file, "_chem_comp.pdbx_smiles", 0)));
-  CHECK_STR(value(&file, "_chem_comp.type", 4), "NON-POLYMER");
+  CHECK_STR(value(&file, "_chem_comp.pdbx_synonyms", 2), "one;\ntwo");
+  CHECK_STR(value(&file, "_chem_comp.type", 4), "non-polymer");
   CHECK(cif_is_null(value(&file, "_chem_comp.name", 4)));
   fixture_free(&f);
 }
