@@ -82,6 +82,7 @@ static const char *key_of(reading *r, const char *a, const char *b, const char *
 static nf_status find_columns(const reading *r, const char *category, int n, const char *const *names,
                               const cif_column **ret_columns, int *ret_rows) {
   const cif_column *first = NULL;
+  *ret_rows = 0;
   for (int i = 0; i < n; i++) {
     bool needed = names[i][0] == '!';
     char name[96];
