@@ -1,10 +1,9 @@
 // Embeddings and distogram: what the network holds in float32 at the padded size, as float16 at the job's own.
-#include "output/output.h"
-
 #include <stdlib.h>
 
 #include "base/str.h"
 #include "formats/array.h"
+#include "output/output.h"
 
 // (rows of row_stride values) -> (n_rows, n_values) halves; the caller frees them.
 static uint16_t *to_half(const float *values, int64_t n_rows, int64_t row_stride, int64_t n_values) {

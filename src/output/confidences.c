@@ -33,7 +33,8 @@ static number_table make_table(nf_arena *arena, int decimals, float largest) {
   number_table t = {.scale = decimals == 1 ? 10.0f : 100.0f, .largest = largest};
   t.n_entries = (int)lroundf(largest * t.scale) + 1;
   t.entries = NF_NEW(arena, entry, t.n_entries);
-  for (int i = 0; i < t.n_entries; i++) fill(&t.entries[i], decimals == 1 ? "%.1f" : "%.2f", i / (double)t.scale, decimals);
+  for (int i = 0; i < t.n_entries; i++)
+    fill(&t.entries[i], decimals == 1 ? "%.1f" : "%.2f", i / (double)t.scale, decimals);
   return t;
 }
 

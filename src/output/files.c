@@ -85,8 +85,8 @@ int output_best(const output_rank *ranks, int n) {
 
 nf_status output_job_dir(const char *output_dir, const char *name, bool force, nf_arena *arena, const char **ret_dir) {
   if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
-    return nf_fail(NF_INPUT, "name: \"%s\" cannot be the name of a directory; give the job a name with letters or digits",
-                   name);
+    return nf_fail(NF_INPUT,
+                   "name: \"%s\" cannot be the name of a directory; give the job a name with letters or digits", name);
   }
   const char *plain = nf_arena_printf(arena, "%s/%s", *output_dir ? output_dir : ".", name), *dir = plain;
   if (nf_file_exists(plain) && !nf_dir_exists(plain)) {

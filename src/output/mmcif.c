@@ -18,7 +18,6 @@
 
 #include "base/map.h"
 #include "formats/cif.h"
-#include "nativefold.h"  // the version
 #include "output/number.h"
 
 // ---- 1. Words and tables of strings
@@ -33,10 +32,11 @@ typedef struct {
   const nf_scores *scores;
   const output_origin *origin;
   const output_options *options;
-  const char *name;        // of the entry
-  const char **entity;     // (n_chains) each chain is an entity of its own
-  const char **number;     // (n_residues) residue number within the chain
-  const char **plddt;      // (n_atoms) with two decimals
+  const char *name;     // of the entry
+  const char *program;  // "Nativefold 0.1.0"
+  const char **entity;  // (n_chains) each chain is an entity of its own
+  const char **number;  // (n_residues) residue number within the chain
+  const char **plddt;   // (n_atoms) with two decimals
 } writer;
 
 // A category whose rows are added value by value.
@@ -48,8 +48,7 @@ typedef struct {
   const char **values;
 } table;
 
-#define TABLE(w, category, n_rows, ...) \
-  table_start(w, category, (const char *const[]){__VA_ARGS__, NULL}, n_rows)
+#define TABLE(w, category, n_rows, ...) table_start(w, category, (const char *const[]){__VA_ARGS__, NULL}, n_rows)
 
 static table table_start(const writer *w, const char *category, const char *const *names, int64_t n_rows) {
   table t = {.category = category};
@@ -109,11 +108,16 @@ static bool is_polymer(nf_chain_kind kind) { return kind == NF_PROTEIN || kind =
 // _entity_poly.type of a polymer, _entity.type of anything else.
 static const char *chain_type(const layout_chain *chain) {
   switch (chain->kind) {
-    case NF_PROTEIN: return "polypeptide(L)";
-    case NF_RNA: return "polyribonucleotide";
-    case NF_DNA: return "polydeoxyribonucleotide";
-    case NF_WATER: return "water";
-    case NF_LIGAND: break;
+    case NF_PROTEIN:
+      return "polypeptide(L)";
+    case NF_RNA:
+      return "polyribonucleotide";
+    case NF_DNA:
+      return "polydeoxyribonucleotide";
+    case NF_WATER:
+      return "water";
+    case NF_LIGAND:
+      break;
   }
   return chain->n_residues > 1 ? "branched" : "non-polymer";
 }
@@ -126,14 +130,16 @@ static const char *chain_type(const layout_chain *chain) {
 // The wording is that of alphafold3's model/mmcif_metadata.py (legal texts, word for word).
 static const char alphafold3_comment[] =
     "# By using this file you agree to the legally binding terms of use found at\n"
-    "# " TERMS_URL ".\n"
+    "# " TERMS_URL
+    ".\n"
     "# To request access to the AlphaFold 3 model parameters, follow the process set\n"
     "# out at https://github.com/google-deepmind/alphafold3. You may only use these if\n"
     "# received directly from Google. Use is subject to terms of use available at\n"
     "# " WEIGHTS_TERMS_URL ".\n";
 static const char alphafold3_license[] =
     "Non-commercial use only, by using this file you agree to the terms of use found\n"
-    "at " TERMS_URL ".\n"
+    "at " TERMS_URL
+    ".\n"
     "To request access to the AlphaFold 3 model parameters, follow the process set\n"
     "out at https://github.com/google-deepmind/alphafold3. You may only use these if\n"
     "received directly from Google. Use is subject to terms of use available at\n" WEIGHTS_TERMS_URL ".";
@@ -152,8 +158,7 @@ static void append_opening(const writer *w) {
   if (o->is_alphafold3) {
     if (w->options->save_terms_of_use) nf_str_puts(w->out, alphafold3_comment);
   } else {
-    nf_str_printf(w->out, "# Predicted by Nativefold " NATIVEFOLD_VERSION " with the weights: %s.\n",
-                  plain(w, o->model_name));
+    nf_str_printf(w->out, "# Predicted by %s with the weights: %s.\n", w->program, plain(w, o->model_name));
     if (*o->model_notice) nf_str_printf(w->out, "# %s\n", plain(w, o->model_notice));
   }
   nf_str_printf(w->out, "data_%s\n#\n", w->name);
@@ -219,11 +224,12 @@ static void append_software(const writer *w) {
     version = nf_arena_printf(w->arena, "AlphaFold-beta-20231127 (%s)", id);
   } else {
     name = "Nativefold";
-    version = nf_arena_printf(w->arena, NATIVEFOLD_VERSION " (%s%s%s)", plain(w, o->model_name), *id ? ", " : "", id);
+    version = nf_arena_printf(w->arena, "%s (%s%s%s)", o->version ? o->version : "?", plain(w, o->model_name),
+                              *id ? ", " : "", id);
     if (*o->model_notice) description = nf_arena_printf(w->arena, "%s. %s", description, plain(w, o->model_notice));
   }
-  ROW(w, "_software", ITEMS("classification", "date", "description", "name", "pdbx_ordinal", "type", "version"), "other",
-      "?", description, name, "1", "package", version);
+  ROW(w, "_software", ITEMS("classification", "date", "description", "name", "pdbx_ordinal", "type", "version"),
+      "other", "?", description, name, "1", "package", version);
 }
 
 static void append_model_list(const writer *w) {
@@ -234,8 +240,8 @@ static void append_model_list(const writer *w) {
   const char *model = w->origin->is_alphafold3 ? "AlphaFold-beta-20231127" : plain(w, w->origin->model_name);
   ROW(w, "_ma_model_list",
       ITEMS("data_id", "model_group_id", "model_group_name", "model_id", "model_name", "model_type", "ordinal_id"), "1",
-      "1", nf_arena_printf(w->arena, "%s (Nativefold " NATIVEFOLD_VERSION " @ %s)", model, stamp), "1",
-      "Top ranked model", "Ab initio model", "1");
+      "1", nf_arena_printf(w->arena, "%s (%s @ %s)", model, w->program, stamp), "1", "Top ranked model",
+      "Ab initio model", "1");
 }
 
 // ---- 3. Chemistry and sequences
@@ -262,10 +268,10 @@ static int by_name(const void *a, const void *b) {
 }
 
 static const char *type_without_component(nf_chain_kind kind) {
-  return kind == NF_PROTEIN  ? "L-PEPTIDE LINKING"
-         : kind == NF_RNA    ? "RNA LINKING"
-         : kind == NF_DNA    ? "DNA LINKING"
-                             : "non-polymer";
+  return kind == NF_PROTEIN ? "L-PEPTIDE LINKING"
+         : kind == NF_RNA   ? "RNA LINKING"
+         : kind == NF_DNA   ? "DNA LINKING"
+                            : "non-polymer";
 }
 
 // The SMILES that the job gives for the residue's chain, else the dictionary's; NULL if there is none.
@@ -291,8 +297,8 @@ static void append_components(const writer *w) {
   qsort(first, (size_t)n, sizeof *first, by_name);
   static const char *const without[] = {"formula", "formula_weight", "id",   "mon_nstd_flag",
                                         "name",    "pdbx_synonyms",  "type", NULL};
-  static const char *const with[] = {"formula", "formula_weight", "id",            "mon_nstd_flag",
-                                     "name",    "pdbx_smiles",    "pdbx_synonyms", "type",          NULL};
+  static const char *const with[] = {"formula",       "formula_weight", "id", "mon_nstd_flag", "name", "pdbx_smiles",
+                                     "pdbx_synonyms", "type",           NULL};
   table t = table_start(w, "_chem_comp", any_smiles ? with : without, n);
   for (int i = 0; i < n; i++) {
     const ccd_component *c = first[i]->component;
@@ -334,8 +340,8 @@ static void append_entities(const writer *w) {
 
 static void append_branch_scheme(const writer *w) {
   const nf_layout *l = w->layout;
-  table t = TABLE(w, "_pdbx_branch_scheme", l->n_residues, "asym_id", "auth_asym_id", "auth_seq_num", "entity_id", "hetero",
-                  "mon_id", "num", "pdb_asym_id", "pdb_ins_code", "pdb_seq_num");
+  table t = TABLE(w, "_pdbx_branch_scheme", l->n_residues, "asym_id", "auth_asym_id", "auth_seq_num", "entity_id",
+                  "hetero", "mon_id", "num", "pdb_asym_id", "pdb_ins_code", "pdb_seq_num");
   for (int i = 0; i < l->n_residues; i++) {
     const layout_residue *r = &l->residues[i];
     const layout_chain *chain = &l->chains[r->chain];
@@ -396,8 +402,8 @@ static void append_plddt(const writer *w) {
   ROW(w, "_ma_qa_metric_global", ITEMS("metric_id", "metric_value", "model_id", "ordinal_id"), "1",
       l->n_atoms ? mean_plddt(w, values, l->n_atoms) : "?", "1", "1");
 
-  table t = TABLE(w, "_ma_qa_metric_local", l->n_residues, "label_asym_id", "label_comp_id", "label_seq_id", "metric_id",
-                  "metric_value", "model_id", "ordinal_id");
+  table t = TABLE(w, "_ma_qa_metric_local", l->n_residues, "label_asym_id", "label_comp_id", "label_seq_id",
+                  "metric_id", "metric_value", "model_id", "ordinal_id");
   double *group = NF_NEW(w->arena, double, l->n_atoms);
   nf_map *done = nf_map_create();
   for (int i = 0, n_rows = 0; i < l->n_residues; i++) {
@@ -506,10 +512,10 @@ static void append_bonds(const writer *w) {
 
 static void append_atoms(const writer *w) {
   const nf_layout *l = w->layout;
-  table t = TABLE(w, "_atom_site", l->n_atoms, "group_PDB", "id", "type_symbol", "label_atom_id", "label_alt_id",
-                  "label_comp_id", "label_asym_id", "label_entity_id", "label_seq_id", "pdbx_PDB_ins_code", "Cartn_x",
-                  "Cartn_y", "Cartn_z", "occupancy", "B_iso_or_equiv", "auth_seq_id", "auth_asym_id",
-                  "pdbx_PDB_model_num");
+  table t =
+      TABLE(w, "_atom_site", l->n_atoms, "group_PDB", "id", "type_symbol", "label_atom_id", "label_alt_id",
+            "label_comp_id", "label_asym_id", "label_entity_id", "label_seq_id", "pdbx_PDB_ins_code", "Cartn_x",
+            "Cartn_y", "Cartn_z", "occupancy", "B_iso_or_equiv", "auth_seq_id", "auth_asym_id", "pdbx_PDB_model_num");
   char(*text)[WIDEST] = nf_arena_calloc(w->arena, (size_t)l->n_atoms * 4 + 1, WIDEST);
   const char *previous = NULL, *group = NULL;
   for (int i = 0; i < l->n_atoms; i++) {
@@ -559,6 +565,7 @@ nf_status mmcif_append(nf_str *out, const nf_job *job, const nf_layout *layout, 
                    .entity = NF_NEW(arena, const char *, layout->n_chains),
                    .number = NF_NEW(arena, const char *, layout->n_residues),
                    .plddt = NF_NEW(arena, const char *, layout->n_atoms)};
+  writer.program = origin->version ? nf_arena_printf(arena, "Nativefold %s", origin->version) : "Nativefold";
   if (!*writer.name) writer.name = "unnamed";  // a data block must have a name
   for (int c = 0; c < layout->n_chains; c++) writer.entity[c] = nf_arena_printf(arena, "%d", c + 1);
   for (int r = 0; r < layout->n_residues; r++) writer.number[r] = nf_arena_printf(arena, "%d", layout->residues[r].id);

@@ -15,23 +15,24 @@
 
 // What the files say of their maker.
 typedef struct {
-  const char *model_name;   // "AlphaFold 3" only with its own weights
-  bool is_alphafold3;       // then its name, citation and terms of use go into the files
-  const char *model_notice; // one sentence on what these weights can and cannot do; "" for none
-  uint8_t model_id[64];     // the identifier that the weights carry, as text
+  const char *model_name;    // "AlphaFold 3" only with its own weights
+  bool is_alphafold3;        // then its name, citation and terms of use go into the files
+  const char *model_notice;  // one sentence on what these weights can and cannot do; "" for none
+  uint8_t model_id[64];      // the identifier that the weights carry, as text
   bool has_model_id;
+  const char *version;  // of this program: "0.1.0"; NULL: not told
 } output_origin;
 
 typedef struct {
-  bool compress;            // --compress_large_output_files: model.cif.zst, confidences.json.zst
-  bool save_terms_of_use;   // --save_terms_of_use: AlphaFold 3's terms as a file, and its licence in the mmCIF
+  bool compress;           // --compress_large_output_files: model.cif.zst, confidences.json.zst
+  bool save_terms_of_use;  // --save_terms_of_use: AlphaFold 3's terms as a file, and its licence in the mmCIF
 } output_options;
 
 // DIR/prefix_model.cif, _confidences.json and _summary_confidences.json; DIR is made if need be. All three are written
 // before the first is put in place. The positions and confidences must be finite (else NF_FAILED).
-NF_CHECKED nf_status output_write_sample(const char *dir, const char *prefix, const nf_job *job, const nf_layout *layout,
-                                         const nf_batch *batch, const nf_scores *scores, const output_origin *origin,
-                                         const output_options *options);
+NF_CHECKED nf_status output_write_sample(const char *dir, const char *prefix, const nf_job *job,
+                                         const nf_layout *layout, const nf_batch *batch, const nf_scores *scores,
+                                         const output_origin *origin, const output_options *options);
 
 // DIR/TERMS_OF_USE.md, once per job, in its own directory: only for AlphaFold 3's weights, and only if asked for.
 NF_CHECKED nf_status output_write_terms(const char *dir, const output_origin *origin, const output_options *options);

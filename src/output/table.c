@@ -6,8 +6,8 @@
 #include "output/output.h"
 
 enum {
-  MAX_LINES = 25,   // more samples than that are in the ranking file
-  MAX_CHAINS = 6,   // more chains than that share a column with their lowest
+  MAX_LINES = 25,  // more samples than that are in the ranking file
+  MAX_CHAINS = 6,  // more chains than that share a column with their lowest
   WORD = 32,
 };
 

@@ -23,17 +23,35 @@ typedef struct {
 
 static const fixture_residue fixture_residues[] = {
     {{.id = "ALA", .name = "ALANINE", .type = "L-PEPTIDE LINKING", .formula = "C3 H7 N O2", .formula_weight = 89.093f},
-     true, "N N CA C C C O O CB C"},
-    {{.id = "SEP", .name = "PHOSPHOSERINE", .type = "L-PEPTIDE LINKING", .formula = "C3 H8 N O6 P",
-      .formula_weight = 185.072f, .parent = "SER", .synonyms = "PHOSPHONOSERINE"},
-     false, "N N CA C CB C OG O C C O O P P O1P O O2P O O3P O"},
-    {{.id = "G", .name = "GUANOSINE-5'-MONOPHOSPHATE", .type = "RNA LINKING", .formula = "C10 H14 N5 O8 P",
+     true,
+     "N N CA C C C O O CB C"},
+    {{.id = "SEP",
+      .name = "PHOSPHOSERINE",
+      .type = "L-PEPTIDE LINKING",
+      .formula = "C3 H8 N O6 P",
+      .formula_weight = 185.072f,
+      .parent = "SER",
+      .synonyms = "PHOSPHONOSERINE"},
+     false,
+     "N N CA C CB C OG O C C O O P P O1P O O2P O O3P O"},
+    {{.id = "G",
+      .name = "GUANOSINE-5'-MONOPHOSPHATE",
+      .type = "RNA LINKING",
+      .formula = "C10 H14 N5 O8 P",
       .formula_weight = 363.221f},
-     true, "P P OP1 O OP2 O O5' O C5' C C4' C C1' C N9 N"},
-    {{.id = "NAG", .name = "2-acetamido-2-deoxy-beta-D-glucopyranose", .type = "D-saccharide, beta linking",
-      .formula = "C8 H15 N O6", .formula_weight = 221.208f, .parent = ""},
-     false, "C1 C C2 C O3 O O4 O"},
-    {{.id = "ZN", .name = "ZINC ION", .type = "NON-POLYMER", .formula = "Zn", .formula_weight = 65.409f}, false, "ZN ZN"},
+     true,
+     "P P OP1 O OP2 O O5' O C5' C C4' C C1' C N9 N"},
+    {{.id = "NAG",
+      .name = "2-acetamido-2-deoxy-beta-D-glucopyranose",
+      .type = "D-saccharide, beta linking",
+      .formula = "C8 H15 N O6",
+      .formula_weight = 221.208f,
+      .parent = ""},
+     false,
+     "C1 C C2 C O3 O O4 O"},
+    {{.id = "ZN", .name = "ZINC ION", .type = "NON-POLYMER", .formula = "Zn", .formula_weight = 65.409f},
+     false,
+     "ZN ZN"},
 };
 
 static inline void fixture_add_residue(fixture *f, const char *name) {
@@ -43,14 +61,19 @@ static inline void fixture_add_residue(fixture *f, const char *name) {
     if (strcmp(kind->component.id, name) != 0) continue;
     layout_chain *chain = &l->chains[l->n_chains - 1];
     layout_residue *r = &l->residues[l->n_residues];
-    *r = (layout_residue){.chain = l->n_chains - 1, .id = ++chain->n_residues, .name = kind->component.id,
-                          .component = &kind->component, .standard = kind->standard, .first_token = l->n_tokens,
+    *r = (layout_residue){.chain = l->n_chains - 1,
+                          .id = ++chain->n_residues,
+                          .name = kind->component.id,
+                          .component = &kind->component,
+                          .standard = kind->standard,
+                          .first_token = l->n_tokens,
                           .first_atom = l->n_atoms};
     char words[128];
     strcpy(words, kind->atoms);
     for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) {
       if (!kind->standard || !r->n_atoms) {
-        l->tokens[l->n_tokens++] = (layout_token){.chain = r->chain, .residue = l->n_residues, .first_atom = l->n_atoms};
+        l->tokens[l->n_tokens++] =
+            (layout_token){.chain = r->chain, .residue = l->n_residues, .first_atom = l->n_atoms};
       }
       layout_token *token = &l->tokens[l->n_tokens - 1];
       layout_atom *atom = &l->atoms[l->n_atoms++];
@@ -70,8 +93,12 @@ static inline void fixture_add_residue(fixture *f, const char *name) {
 
 static inline void fixture_add_chain(fixture *f, const char *id, nf_chain_kind kind) {
   nf_layout *l = &f->layout;
-  l->chains[l->n_chains++] = (layout_chain){.id = id, .kind = kind, .job_chain = -1, .first_residue = l->n_residues,
-                                            .first_token = l->n_tokens, .first_atom = l->n_atoms};
+  l->chains[l->n_chains++] = (layout_chain){.id = id,
+                                            .kind = kind,
+                                            .job_chain = -1,
+                                            .first_residue = l->n_residues,
+                                            .first_token = l->n_tokens,
+                                            .first_atom = l->n_atoms};
 }
 
 static inline void fixture_allocate(fixture *f, int n_chains, int n_residues, int n_atoms) {
@@ -88,7 +115,7 @@ static inline void fixture_fill_scores(fixture *f) {
   const nf_layout *l = &f->layout;
   int n = l->n_tokens, c = l->n_chains;
   float *positions = NF_NEW(arena, float, l->n_atoms * 3), *plddt = NF_NEW(arena, float, l->n_atoms);
-  float *pae = NF_NEW(arena, float, (size_t)n * (size_t)n), *contact = NF_NEW(arena, float, (size_t)n * (size_t)n);
+  float *pae = NF_NEW(arena, float, (size_t)n *(size_t)n), *contact = NF_NEW(arena, float, (size_t)n *(size_t)n);
   for (int i = 0; i < l->n_atoms; i++) {
     for (int k = 0; k < 3; k++) positions[i * 3 + k] = (float)(1.5 * i * (k == 0) + k * 3.25 - 0.0004);
     plddt[i] = (float)(90.0 - 0.37 * (i % 100));
@@ -100,11 +127,19 @@ static inline void fixture_fill_scores(fixture *f) {
   f->batch = (nf_batch){.n_token = n};
   f->batch.residue_index = NF_NEW(arena, int32_t, n);
   for (int i = 0; i < n; i++) f->batch.residue_index[i] = l->residues[l->tokens[i].residue].id;
-  f->scores = (nf_scores){.n_tokens = n, .n_chains = c, .n_atoms = l->n_atoms, .positions = positions, .plddt = plddt,
-                          .full_pae = pae, .contact_probs = contact, .ptm = 0.8107303106244335,
-                          .iptm = 0.6795995262860992, .ranking_score = 0.705825683153766, .fraction_disordered = 0.125};
-  f->scores.chain_pair_iptm = NF_NEW(arena, double, c * c);
-  f->scores.chain_pair_pae_min = NF_NEW(arena, double, c * c);
+  f->scores = (nf_scores){.n_tokens = n,
+                          .n_chains = c,
+                          .n_atoms = l->n_atoms,
+                          .positions = positions,
+                          .plddt = plddt,
+                          .full_pae = pae,
+                          .contact_probs = contact,
+                          .ptm = 0.8107303106244335,
+                          .iptm = 0.6795995262860992,
+                          .ranking_score = 0.705825683153766,
+                          .fraction_disordered = 0.125};
+  f->scores.chain_pair_iptm = NF_NEW(arena, double, c *c);
+  f->scores.chain_pair_pae_min = NF_NEW(arena, double, c *c);
   f->scores.iptm_ichain = NF_NEW(arena, double, c);
   f->scores.iptm_xchain = NF_NEW(arena, double, c);
   f->scores.chain_plddt = NF_NEW(arena, double, c);
@@ -121,7 +156,10 @@ static inline void fixture_fill_scores(fixture *f) {
 
 static inline void fixture_make(fixture *f) {
   *f = (fixture){.job = {.name = "made job", .path = "made.json"},
-                 .origin = {.model_name = "toy", .model_notice = "Toy weights: they know nothing.", .has_model_id = true},
+                 .origin = {.model_name = "toy",
+                            .model_notice = "Toy weights: they know nothing.",
+                            .has_model_id = true,
+                            .version = "0.1"},
                  .options = {.save_terms_of_use = true}};
   strcpy((char *)f->origin.model_id, "toy-0123");
   fixture_allocate(f, 5, 16, 128);

@@ -1,6 +1,5 @@
 // Embeddings and distogram: shapes, padding cut off, values as float16.
 #include "../test.h"
-
 #include "fixture.h"
 #include "formats/array.h"
 
@@ -9,12 +8,12 @@ TEST(embeddings) {
   float single[PADDED * C_S], pair[PADDED * PADDED * C_Z];
   for (int i = 0; i < PADDED * C_S; i++) single[i] = (float)i * 0.1f;
   for (int i = 0; i < PADDED * PADDED * C_Z; i++) pair[i] = (float)i - 7.0f;
-  single[0] = 65519.0f;   // the largest that still rounds to a finite half
-  single[1] = 65520.0f;   // half way to the next: infinity
+  single[0] = 65519.0f;  // the largest that still rounds to a finite half
+  single[1] = 65520.0f;  // half way to the next: infinity
   single[2] = -1e30f;
   single[3] = NAN;
-  single[4] = 2049.0f;    // a tie: to even, 2048
-  single[5] = 6e-8f;      // subnormal
+  single[4] = 2049.0f;  // a tie: to even, 2048
+  single[5] = 6e-8f;    // subnormal
   const char *dir = test_dir();
   REQUIRE_OK(output_write_embeddings(dir, "job_seed-1", N, PADDED, C_S, C_Z, single, pair));
   char path[300];

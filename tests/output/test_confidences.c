@@ -1,8 +1,7 @@
 // The JSON files of a sample: keys, layout, rounding; read back with jansson.
-#include "../test.h"
-
 #include <jansson.h>
 
+#include "../test.h"
 #include "base/file.h"
 #include "fixture.h"
 #include "output/confidences.h"
@@ -90,9 +89,12 @@ TEST(full_numbers_against_plain_rounding) {
   json_t *json = parsed(text);
   int bad = 0;
   for (int i = 0; i < N * N; i++) {
-    double c = json_number_value(json_array_get(json_array_get(json_object_get(json, "contact_probs"), (size_t)i / N), (size_t)i % N));
-    double p = json_number_value(json_array_get(json_array_get(json_object_get(json, "pae"), (size_t)i / N), (size_t)i % N));
-    bad += fabs(c - roundf(contact[i] * 100.0f) / 100.0) > 1e-9 || fabs(p - roundf(fminf(pae[i], 99.9f) * 10.0f) / 10.0) > 1e-9;
+    double c = json_number_value(
+        json_array_get(json_array_get(json_object_get(json, "contact_probs"), (size_t)i / N), (size_t)i % N));
+    double p =
+        json_number_value(json_array_get(json_array_get(json_object_get(json, "pae"), (size_t)i / N), (size_t)i % N));
+    bad += fabs(c - roundf(contact[i] * 100.0f) / 100.0) > 1e-9 ||
+           fabs(p - roundf(fminf(pae[i], 99.9f) * 10.0f) / 10.0) > 1e-9;
   }
   CHECK_INT(bad, 0);
   json_decref(json);
@@ -101,8 +103,8 @@ TEST(full_numbers_against_plain_rounding) {
 }
 
 TEST(full_keys_and_shapes) {
-  static const char *const keys[] = {"atom_chain_ids", "atom_plddts", "contact_probs", "pae", "token_chain_ids",
-                                     "token_res_ids"};
+  static const char *const keys[] = {"atom_chain_ids",  "atom_plddts",  "contact_probs", "pae",
+                                     "token_chain_ids", "token_res_ids"};
   fixture f;
   fixture_make(&f);
   char *text = written(&f, true);
@@ -145,8 +147,9 @@ TEST(summary_layout) {
 }
 
 TEST(summary_keys) {
-  static const char *const keys[] = {"chain_ids", "chain_iptm", "chain_pair_iptm", "chain_pair_pae_min", "chain_ptm",
-                                     "fraction_disordered", "has_clash", "iptm", "ptm", "ranking_score"};
+  static const char *const keys[] = {"chain_ids", "chain_iptm",          "chain_pair_iptm", "chain_pair_pae_min",
+                                     "chain_ptm", "fraction_disordered", "has_clash",       "iptm",
+                                     "ptm",       "ranking_score"};
   fixture f;
   fixture_make(&f);
   char *text = written(&f, false);
@@ -197,7 +200,8 @@ TEST(wide_rows) {
   json_t *list = json_object_get(json, "atom_plddts");
   CHECK_INT(json_array_size(list), N);
   int bad = 0;
-  for (int i = 0; i < N; i++) bad += fabs(json_number_value(json_array_get(list, (size_t)i)) - i % 10000 / 100.0) > 1e-9;
+  for (int i = 0; i < N; i++)
+    bad += fabs(json_number_value(json_array_get(list, (size_t)i)) - i % 10000 / 100.0) > 1e-9;
   CHECK_INT(bad, 0);
   json_decref(json);
   free(text);

@@ -1,6 +1,4 @@
 // The directory of a job: names, terms of use, ranking, compression, and what failures leave behind.
-#include "../test.h"
-
 #include <dirent.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -8,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../test.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "fixture.h"
@@ -114,8 +113,9 @@ TEST(ranking_file) {
   char *text;
   size_t size;
   REQUIRE_OK(nf_file_read(in(dir, "job_ranking_scores.csv"), &text, &size));
-  CHECK_STR(text,
-            "seed,sample,ranking_score\r\n1234,0,0.7190632275583329\r\n1234,1,0.8\r\n4294967295,2,-99.0\r\n7,0,nan\r\n");
+  CHECK_STR(
+      text,
+      "seed,sample,ranking_score\r\n1234,0,0.7190632275583329\r\n1234,1,0.8\r\n4294967295,2,-99.0\r\n7,0,nan\r\n");
   free(text);
   CHECK_INT(output_best(ranks, 4), 1);
   CHECK_INT(output_best(ranks + 2, 2), 0);
@@ -194,7 +194,8 @@ static int write_with_limit(const fixture *f, const char *dir, rlim_t bytes) {
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){bytes, bytes});
     nf_status status = write_to(f, dir, "p");
     if (status == NF_OK) _exit(0);
-    _exit(status == NF_FAILED && strstr(nf_message(), ": cannot be written: ") && strstr(nf_message(), dir) ? 100 : 101);
+    _exit(status == NF_FAILED && strstr(nf_message(), ": cannot be written: ") && strstr(nf_message(), dir) ? 100
+                                                                                                            : 101);
   }
   int status = 0;
   if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status)) return -1;

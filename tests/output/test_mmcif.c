@@ -1,8 +1,7 @@
 // The mmCIF file: read back by our own reader and by gemmi, with the values that went in.
-#include "../test.h"
-
 #include <unistd.h>
 
+#include "../test.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "fixture.h"
@@ -19,7 +18,9 @@ static const char *write_and_parse(fixture *f, cif_file *file) {
   return copy;
 }
 
-static const char *value(const cif_file *file, const char *name, int row) { return cif_value(&file->blocks[0], name, row); }
+static const char *value(const cif_file *file, const char *name, int row) {
+  return cif_value(&file->blocks[0], name, row);
+}
 static int n_rows(const cif_file *file, const char *name) {
   const cif_column *column = cif_find(&file->blocks[0], name);
   return column ? column->n_rows : 0;
@@ -74,10 +75,15 @@ TEST(atom_lines_look_like_the_references) {
   fixture_free(&f);
 }
 
-static const char *const atom_site_order[] = {
-    "group_PDB",       "id",           "type_symbol",    "label_atom_id",     "label_alt_id", "label_comp_id",
-    "label_asym_id",   "label_entity_id", "label_seq_id", "pdbx_PDB_ins_code", "Cartn_x",      "Cartn_y",
-    "Cartn_z",         "occupancy",    "B_iso_or_equiv", "auth_seq_id",       "auth_asym_id", "pdbx_PDB_model_num"};
+static const char *const atom_site_order[] = {"group_PDB",      "id",
+                                              "type_symbol",    "label_atom_id",
+                                              "label_alt_id",   "label_comp_id",
+                                              "label_asym_id",  "label_entity_id",
+                                              "label_seq_id",   "pdbx_PDB_ins_code",
+                                              "Cartn_x",        "Cartn_y",
+                                              "Cartn_z",        "occupancy",
+                                              "B_iso_or_equiv", "auth_seq_id",
+                                              "auth_asym_id",   "pdbx_PDB_model_num"};
 
 // _entry first, _atom_site last, everything between in order of the alphabet, as are the items of a category.
 TEST(categories_and_items_are_in_order) {
@@ -200,11 +206,10 @@ TEST(bonds) {
   cif_file file;
   fixture_make(&f);
   job_bond bonds[] = {
-      {"C", "O4", "C", "C1", 1, 2},    // ligand to ligand: after those of polymers
-      {"A", "CA", "BAAA", "CA", 1, 1}, // polymer to polymer: not used, not written
-      {"C", "O3", "C", "C1", 1, 1},    // within a residue: not written
-      {"A", "OG", "C", "C1", 2, 1},
-      {"A", "XX", "C", "C1", 2, 1},    // an atom that was left out
+      {"C", "O4", "C", "C1", 1, 2},                                   // ligand to ligand: after those of polymers
+      {"A", "CA", "BAAA", "CA", 1, 1},                                // polymer to polymer: not used, not written
+      {"C", "O3", "C", "C1", 1, 1},                                   // within a residue: not written
+      {"A", "OG", "C", "C1", 2, 1},    {"A", "XX", "C", "C1", 2, 1},  // an atom that was left out
   };
   f.job.bonds = bonds;
   f.job.n_bonds = 5;
@@ -235,12 +240,12 @@ TEST(origin_is_told_plainly) {
   fixture_make(&f);
   const char *text = write_and_parse(&f, &file);
   CHECK(!strstr(text, "AlphaFold") && !strstr(text, "DeepMind") && !strstr(text, "Google"));
-  CHECK(strncmp(text, "# Predicted by Nativefold ", 26) == 0);
+  CHECK(strncmp(text, "# Predicted by Nativefold 0.1 with the weights: toy.\n", 51) == 0);
   CHECK(strstr(text, "\n# Toy weights: they know nothing.\ndata_made_job\n"));
   CHECK_STR(value(&file, "_software.name", 0), "Nativefold");
-  CHECK(strstr(value(&file, "_software.version", 0), "(toy, toy-0123)"));
+  CHECK_STR(value(&file, "_software.version", 0), "0.1 (toy, toy-0123)");
   CHECK_STR(value(&file, "_software.description", 0), "Structure prediction. Toy weights: they know nothing.");
-  CHECK(strncmp(value(&file, "_ma_model_list.model_group_name", 0), "toy (Nativefold ", 16) == 0);
+  CHECK(strncmp(value(&file, "_ma_model_list.model_group_name", 0), "toy (Nativefold 0.1 @ ", 22) == 0);
   CHECK(strncmp(value(&file, "_pdbx_data_usage.details", 0), "Toy weights: they know nothing.\n", 32) == 0);
   CHECK_STR(value(&file, "_audit_author.name", 0), "Nativefold");
   CHECK_INT(n_rows(&file, "_citation.id"), 0);
@@ -314,7 +319,8 @@ TEST(what_is_not_finite_is_refused) {
   CHECK_OK(mmcif_append(&text, &f.job, &f.layout, &f.scores, &f.origin, &f.options, f.arena));
   plddt[0] = INFINITY;
   CHECK_INT(mmcif_append(&text, &f.job, &f.layout, &f.scores, &f.origin, &f.options, f.arena), NF_FAILED);
-  CHECK_STR(nf_message(), "made job: the model gave a confidence that is not finite, first for atom N of ALA 1 in chain A");
+  CHECK_STR(nf_message(),
+            "made job: the model gave a confidence that is not finite, first for atom N of ALA 1 in chain A");
   nf_str_free(&text);
   fixture_free(&f);
 }
@@ -334,7 +340,8 @@ TEST(gemmi_reads_it) {
     char command[512];
     snprintf(command, sizeof command, "gemmi validate '%s/made_model.cif' >'%s/said' 2>&1", dir, dir);
     CHECK_INT(system(command), 0);
-    snprintf(command, sizeof command, "gemmi convert '%s/made_model.cif' '%s/again.cif' >>'%s/said' 2>&1", dir, dir, dir);
+    snprintf(command, sizeof command, "gemmi convert '%s/made_model.cif' '%s/again.cif' >>'%s/said' 2>&1", dir, dir,
+             dir);
     CHECK_INT(system(command), 0);
     snprintf(command, sizeof command, "gemmi contents '%s/made_model.cif' >'%s/contents' 2>/dev/null", dir, dir);
     CHECK_INT(system(command), 0);

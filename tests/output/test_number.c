@@ -1,8 +1,7 @@
 // Numbers as Python and numpy print and round them.
-#include "../test.h"
-
 #include <stdint.h>
 
+#include "../test.h"
 #include "output/number.h"
 
 static const char *repr(double value) {

@@ -1,6 +1,5 @@
 // The table at the end of a run.
 #include "../test.h"
-
 #include "fixture.h"
 
 // The table as text, valid until the next call.
@@ -52,8 +51,9 @@ TEST(many_chains_and_samples) {
   }
   const char *text = printed(&f.layout, scores, ranks, SAMPLES);
   CHECK(strstr(text, "  pLDDT E  lowest of 4 more  clashes\n"));
-  CHECK(strstr(text, "   1  seed-3_sample-0          0.5000  0.81  0.68     88.9     87.9     86.9     85.9     84.9"
-                     "              12.3       no\n"));
+  CHECK(strstr(text,
+               "   1  seed-3_sample-0          0.5000  0.81  0.68     88.9     87.9     86.9     85.9     84.9"
+               "              12.3       no\n"));
   CHECK(strstr(text, "  25  seed-3_sample-24 "));
   CHECK(!strstr(text, "seed-3_sample-25"));
   CHECK(strstr(text, "and 15 more"));
