@@ -15,7 +15,7 @@ static const flag_spec specs[] = {
     FLAG(FLAG_STRING, featurise_options, json_path, NULL, "Job file."),
     FLAG(FLAG_STRING, featurise_options, output, NULL, "Feature file to write (.npz)."),
     FLAG(FLAG_INT, featurise_options, seed, NULL, "Seed; default: the job's first.", .max = 4294967295.0),
-    FLAG(FLAG_INT_LIST, featurise_options, buckets, NULL, "Pad tokens to the first of these sizes that holds them; default: no padding."),
+    FLAG(FLAG_INT_LIST, featurise_options, buckets, NULL, "Pad tokens to the first of these sizes that holds them; default: no padding.", .min = 1),
     FLAG(FLAG_STRING, featurise_options, ccd, NULL, "Dictionary made by `nativefold ccd build`."),
     FLAG(FLAG_STRING, featurise_options, max_template_date, "2021-09-30", "Components newer than this get no conformer from model coordinates."),
     FLAG(FLAG_INT, featurise_options, conformer_max_iterations, NULL, "Most iterations of RDKit's conformer search."),
