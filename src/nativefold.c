@@ -89,6 +89,7 @@ int nativefold_open_model(const char *model_dir, const char *device, nativefold_
   nf_status status;
   NF_TRY_GOTO(fail, weights_open(model_dir, &m->weights));
   NF_TRY_GOTO(fail, model_create(m->weights, device, &m->network));
+  m->origin.version = NATIVEFOLD_VERSION;
   m->origin.model_name = weights_model_name(m->weights);
   m->origin.is_alphafold3 = weights_is_alphafold3(m->weights);
   m->origin.model_notice = notice_for(m->weights);
@@ -314,7 +315,6 @@ static nf_status write_sample(const nativefold_model *model, const nativefold_jo
   const char *dir = nf_arena_printf(arena, "%s/seed-%u_sample-%d", to->dir, (unsigned)seed, sample);
   const char *prefix = nf_arena_printf(arena, "%s_seed-%u_sample-%d", to->name, (unsigned)seed, sample);
   NF_TRY(nf_dir_create(dir));
-  // The terms file belongs to the job's directory alone; the licence text in the mmCIF follows the flag everywhere.
   NF_TRY(output_write_sample(dir, prefix, &job->job, layout, batch, scores, &model->origin, &to->options));
   if (!is_best) return NF_OK;
   return output_write_sample(to->dir, to->name, &job->job, layout, batch, scores, &model->origin, &to->options);
@@ -429,7 +429,10 @@ int nativefold_fold(const nativefold_model *model, const nativefold_chemistry *c
                     .options = {.compress = options->compress_large_output_files,
                                 .save_terms_of_use = options->save_terms_of_use}};
   nf_status status = NF_OK;
-  if (output_dir) NF_TRY_GOTO(done, nf_dir_create(output_dir));
+  if (output_dir) {
+    NF_TRY_GOTO(done, nf_dir_create(output_dir));
+    NF_TRY_GOTO(done, output_write_terms(output_dir, &model->origin, &to.options));
+  }
   for (int i = 0; i < job->job.n_seeds; i++) {
     if (job->job.n_seeds > 1) nf_note("seed %u (%d of %d)", (unsigned)job->job.seeds[i], i + 1, job->job.n_seeds);
     NF_TRY_GOTO(done, fold_seed(model, chemistry, job, job->job.seeds[i], options, &to, result));

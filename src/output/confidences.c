@@ -48,135 +48,135 @@ static inline const entry *find(const number_table *t, float value) {
 }
 
 // "v,v,...,v" of n values.
-static void write_numbers(sink *s, const number_table *t, const float *values, int64_t n) {
-  enum { PIECE = SINK_MAX_RESERVE / 8 };
+static void write_numbers(outfile *s, const number_table *t, const float *values, int64_t n) {
+  enum { PIECE = OUTFILE_MAX_RESERVE / 8 };
   for (int64_t i = 0; i < n;) {
     int64_t end = n - i < PIECE ? n : i + PIECE;
-    char *start = sink_reserve(s, SINK_MAX_RESERVE), *p = start;
+    char *start = outfile_reserve(s, OUTFILE_MAX_RESERVE), *p = start;
     for (; i < end; i++) {
       const entry *e = find(t, values[i]);
       memcpy(p, e->text, sizeof e->text);
       p += e->length;
     }
     if (i == n) p--;
-    sink_advance(s, (size_t)(p - start));
+    outfile_advance(s, (size_t)(p - start));
   }
 }
 
-static void write_matrix(sink *s, const number_table *t, const float *values, int n) {
+static void write_matrix(outfile *s, const number_table *t, const float *values, int n) {
   for (int i = 0; i < n; i++) {
-    sink_puts(s, i ? ",[" : "[");
+    outfile_puts(s, i ? ",[" : "[");
     write_numbers(s, t, values + (int64_t)i * n, n);
-    sink_puts(s, "]");
+    outfile_puts(s, "]");
   }
 }
 
 // A JSON string, with its quotes.
-static void write_string(sink *s, const char *text) {
-  sink_puts(s, "\"");
+static void write_string(outfile *s, const char *text) {
+  outfile_puts(s, "\"");
   for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
     char escape[8];
     if (*p == '"' || *p == '\\') {
-      sink_write(s, (const char[]){'\\', (char)*p}, 2);
+      outfile_write(s, (const char[]){'\\', (char)*p}, 2);
     } else if (*p < 0x20) {
-      sink_write(s, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", *p));
+      outfile_write(s, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", *p));
     } else {
-      sink_write(s, (const char *)p, 1);
+      outfile_write(s, (const char *)p, 1);
     }
   }
-  sink_puts(s, "\"");
+  outfile_puts(s, "\"");
 }
 
-void confidences_write_full(sink *s, const nf_layout *layout, const nf_batch *batch, const nf_scores *scores) {
+void confidences_write_full(outfile *s, const nf_layout *layout, const nf_batch *batch, const nf_scores *scores) {
   nf_arena *arena = nf_arena_create();
   number_table plddt = make_table(arena, 2, 99.99f), fraction = make_table(arena, 2, 1.0f);
   number_table error = make_table(arena, 1, 99.9f);
 
-  sink_puts(s, "{\n  \"atom_chain_ids\": [");
+  outfile_puts(s, "{\n  \"atom_chain_ids\": [");
   for (int i = 0; i < layout->n_atoms; i++) {
-    if (i) sink_puts(s, ",");
+    if (i) outfile_puts(s, ",");
     write_string(s, layout->chains[layout->residues[layout->atoms[i].residue].chain].id);
   }
-  sink_puts(s, "],\n  \"atom_plddts\": [");
+  outfile_puts(s, "],\n  \"atom_plddts\": [");
   write_numbers(s, &plddt, scores->plddt, layout->n_atoms);
-  sink_puts(s, "],\n  \"contact_probs\": [");
+  outfile_puts(s, "],\n  \"contact_probs\": [");
   write_matrix(s, &fraction, scores->contact_probs, layout->n_tokens);
-  sink_puts(s, "],\n  \"pae\": [");
+  outfile_puts(s, "],\n  \"pae\": [");
   write_matrix(s, &error, scores->full_pae, layout->n_tokens);
-  sink_puts(s, "],\n  \"token_chain_ids\": [");
+  outfile_puts(s, "],\n  \"token_chain_ids\": [");
   for (int i = 0; i < layout->n_tokens; i++) {
-    if (i) sink_puts(s, ",");
+    if (i) outfile_puts(s, ",");
     write_string(s, layout->chains[layout->tokens[i].chain].id);
   }
-  sink_puts(s, "],\n  \"token_res_ids\": [");
+  outfile_puts(s, "],\n  \"token_res_ids\": [");
   for (int i = 0; i < layout->n_tokens; i++) {
     char text[16];
-    sink_write(s, text, (size_t)snprintf(text, sizeof text, i ? ",%d" : "%d", (int)batch->residue_index[i]));
+    outfile_write(s, text, (size_t)snprintf(text, sizeof text, i ? ",%d" : "%d", (int)batch->residue_index[i]));
   }
-  sink_puts(s, "]\n}");
+  outfile_puts(s, "]\n}");
   nf_arena_free(arena);
 }
 
-static void write_rounded(sink *s, double value) {
+static void write_rounded(outfile *s, double value) {
   char text[NUMBER_REPR_SIZE];
   number_json(number_round2(value), text);
-  sink_puts(s, text);
+  outfile_puts(s, text);
 }
 
-static void write_key(sink *s, const char *key) {
-  sink_puts(s, " \"");
-  sink_puts(s, key);
-  sink_puts(s, "\": ");
+static void write_key(outfile *s, const char *key) {
+  outfile_puts(s, " \"");
+  outfile_puts(s, key);
+  outfile_puts(s, "\": ");
 }
 
 // A list with one value a line, `indent` being the blanks before its brackets.
-static void write_list(sink *s, const double *values, int n, const char *indent) {
-  sink_puts(s, "[\n");
+static void write_list(outfile *s, const double *values, int n, const char *indent) {
+  outfile_puts(s, "[\n");
   for (int i = 0; i < n; i++) {
-    sink_puts(s, indent);
-    sink_puts(s, " ");
+    outfile_puts(s, indent);
+    outfile_puts(s, " ");
     write_rounded(s, values[i]);
-    sink_puts(s, i + 1 < n ? ",\n" : "\n");
+    outfile_puts(s, i + 1 < n ? ",\n" : "\n");
   }
-  sink_puts(s, indent);
-  sink_puts(s, "]");
+  outfile_puts(s, indent);
+  outfile_puts(s, "]");
 }
 
-static void write_per_chain(sink *s, const char *key, const double *values, int n) {
+static void write_per_chain(outfile *s, const char *key, const double *values, int n) {
   write_key(s, key);
   write_list(s, values, n, " ");
-  sink_puts(s, ",\n");
+  outfile_puts(s, ",\n");
 }
 
-static void write_per_pair(sink *s, const char *key, const double *values, int n) {
+static void write_per_pair(outfile *s, const char *key, const double *values, int n) {
   write_key(s, key);
-  sink_puts(s, "[\n");
+  outfile_puts(s, "[\n");
   for (int i = 0; i < n; i++) {
-    sink_puts(s, "  ");
+    outfile_puts(s, "  ");
     write_list(s, values + (int64_t)i * n, n, "  ");
-    sink_puts(s, i + 1 < n ? ",\n" : "\n");
+    outfile_puts(s, i + 1 < n ? ",\n" : "\n");
   }
-  sink_puts(s, " ],\n");
+  outfile_puts(s, " ],\n");
 }
 
-static void write_scalar(sink *s, const char *key, double value, const char *end) {
+static void write_scalar(outfile *s, const char *key, double value, const char *end) {
   write_key(s, key);
   write_rounded(s, value);
-  sink_puts(s, end);
+  outfile_puts(s, end);
 }
 
-void confidences_write_summary(sink *s, const nf_layout *layout, const nf_scores *scores) {
+void confidences_write_summary(outfile *s, const nf_layout *layout, const nf_scores *scores) {
   int n = scores->n_chains;
-  sink_puts(s, "{\n");
+  outfile_puts(s, "{\n");
   // One id per chain, as AlphaFold 3 documents it; its writer (3.0.4) repeats the id for every token.
   write_key(s, "chain_ids");
-  sink_puts(s, "[\n");
+  outfile_puts(s, "[\n");
   for (int i = 0; i < n; i++) {
-    sink_puts(s, "  ");
+    outfile_puts(s, "  ");
     write_string(s, layout->chains[i].id);
-    sink_puts(s, i + 1 < n ? ",\n" : "\n");
+    outfile_puts(s, i + 1 < n ? ",\n" : "\n");
   }
-  sink_puts(s, " ],\n");
+  outfile_puts(s, " ],\n");
   write_per_chain(s, "chain_iptm", scores->iptm_xchain, n);
   write_per_pair(s, "chain_pair_iptm", scores->chain_pair_iptm, n);
   write_per_pair(s, "chain_pair_pae_min", scores->chain_pair_pae_min, n);

@@ -4,12 +4,12 @@
 
 #include "features/batch.h"
 #include "features/layout.h"
-#include "output/sink.h"
+#include "output/outfile.h"
 #include "score/score.h"
 
 // confidences.json: per atom and per pair of tokens. Probabilities are clamped to 0..1, errors to 0..99.9 angstrom.
-void confidences_write_full(sink *s, const nf_layout *layout, const nf_batch *batch, const nf_scores *scores);
+void confidences_write_full(outfile *s, const nf_layout *layout, const nf_batch *batch, const nf_scores *scores);
 // summary_confidences.json: of the whole, per chain and per pair of chains, rounded to two decimals.
-void confidences_write_summary(sink *s, const nf_layout *layout, const nf_scores *scores);
+void confidences_write_summary(outfile *s, const nf_layout *layout, const nf_scores *scores);
 
 #endif

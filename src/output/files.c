@@ -11,7 +11,7 @@
 #include "output/mmcif.h"
 #include "output/number.h"
 #include "output/output.h"
-#include "output/sink.h"
+#include "output/outfile.h"
 
 nf_status output_write_sample(const char *dir, const char *prefix, const nf_job *job, const nf_layout *layout,
                               const nf_batch *batch, const nf_scores *scores, const output_origin *origin,
@@ -20,7 +20,7 @@ nf_status output_write_sample(const char *dir, const char *prefix, const nf_job 
             scores->n_chains == layout->n_chains && batch->n_token >= layout->n_tokens);
   enum { MODEL, FULL, SUMMARY, N_FILES };
   static const char *const endings[] = {"model.cif", "confidences.json", "summary_confidences.json"};
-  sink *sinks[N_FILES] = {NULL};
+  outfile *sinks[N_FILES] = {NULL};
   nf_arena *arena = nf_arena_create();
   nf_str cif = {0};
   bool is_new = !nf_dir_exists(dir);
@@ -29,19 +29,19 @@ nf_status output_write_sample(const char *dir, const char *prefix, const nf_job 
   NF_TRY_GOTO(done, nf_dir_create(dir));
   for (int i = 0; i < N_FILES; i++) {
     const char *path = nf_arena_printf(arena, "%s/%s_%s", dir, prefix, endings[i]);
-    NF_TRY_GOTO(done, sink_open(path, options->compress && i != SUMMARY, &sinks[i]));
+    NF_TRY_GOTO(done, outfile_open(path, options->compress && i != SUMMARY, &sinks[i]));
   }
-  sink_write(sinks[MODEL], cif.data, cif.length);
+  outfile_write(sinks[MODEL], cif.data, cif.length);
   confidences_write_full(sinks[FULL], layout, batch, scores);
   confidences_write_summary(sinks[SUMMARY], layout, scores);
-  for (int i = 0; i < N_FILES; i++) NF_TRY_GOTO(done, sink_finish(sinks[i]));
+  for (int i = 0; i < N_FILES; i++) NF_TRY_GOTO(done, outfile_finish(sinks[i]));
   for (int i = 0; i < N_FILES; i++) {
-    sink *s = sinks[i];
+    outfile *s = sinks[i];
     sinks[i] = NULL;
-    NF_TRY_GOTO(done, sink_commit(s));
+    NF_TRY_GOTO(done, outfile_commit(s));
   }
 done:
-  for (int i = 0; i < N_FILES; i++) sink_abandon(sinks[i]);
+  for (int i = 0; i < N_FILES; i++) outfile_abandon(sinks[i]);
   if (status != NF_OK && is_new) (void)rmdir(dir);  // stays if something is in it
   nf_str_free(&cif);
   nf_arena_free(arena);

@@ -10,17 +10,17 @@
 static char *written(const fixture *f, bool full) {
   static char path[300];
   snprintf(path, sizeof path, "%s/c.json", test_dir());
-  sink *s;
+  outfile *s;
   char *text = NULL;
   size_t size;
-  CHECK_OK(sink_open(path, false, &s));
+  CHECK_OK(outfile_open(path, false, &s));
   if (full) {
     confidences_write_full(s, &f->layout, &f->batch, &f->scores);
   } else {
     confidences_write_summary(s, &f->layout, &f->scores);
   }
-  CHECK_OK(sink_finish(s));
-  CHECK_OK(sink_commit(s));
+  CHECK_OK(outfile_finish(s));
+  CHECK_OK(outfile_commit(s));
   CHECK_OK(nf_file_read(path, &text, &size));
   return text;
 }
@@ -181,7 +181,7 @@ TEST(wide_rows) {
   fixture_allocate(&f, 1, N, N);
   fixture_add_chain(&f, "A", NF_LIGAND);
   for (int i = 0; i < N; i++) fixture_add_residue(&f, "ZN");
-  sink *s;
+  outfile *s;
   static char path[300];
   snprintf(path, sizeof path, "%s/wide.json", test_dir());
   // One row of N values: the matrix code is the same for one chain's atoms.
@@ -189,10 +189,10 @@ TEST(wide_rows) {
   for (int i = 0; i < N; i++) plddt[i] = (float)(i % 10000) * 0.01f;
   f.layout.n_tokens = 0;
   f.scores = (nf_scores){.n_atoms = N, .n_chains = 1, .plddt = plddt};
-  REQUIRE_OK(sink_open(path, false, &s));
+  REQUIRE_OK(outfile_open(path, false, &s));
   confidences_write_full(s, &f.layout, &f.batch, &f.scores);
-  REQUIRE_OK(sink_finish(s));
-  REQUIRE_OK(sink_commit(s));
+  REQUIRE_OK(outfile_finish(s));
+  REQUIRE_OK(outfile_commit(s));
   char *text;
   size_t size;
   REQUIRE_OK(nf_file_read(path, &text, &size));

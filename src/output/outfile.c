@@ -1,5 +1,5 @@
 // One output file being written, plain or as a single zstd frame, in large pieces.
-#include "output/sink.h"
+#include "output/outfile.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ enum {
   ZSTD_LEVEL = 3,  // zstandard's default, which the reference uses
 };
 
-struct sink {
+struct outfile {
   nf_writer *writer;
   nf_zstd_writer *zstd;  // NULL: plain
   char *path;
@@ -26,7 +26,7 @@ struct sink {
   char buffer[BUFFER];
 };
 
-nf_status sink_open(const char *path, bool compress, sink **ret_sink) {
+nf_status outfile_open(const char *path, bool compress, outfile **ret_sink) {
   *ret_sink = NULL;
   nf_str full = {0};
   nf_str_printf(&full, "%s%s", path, compress ? ".zst" : "");
@@ -42,16 +42,16 @@ nf_status sink_open(const char *path, bool compress, sink **ret_sink) {
     nf_str_free(&full);
     return status;
   }
-  sink *s = nf_alloc(sizeof *s);
-  *s = (struct sink){.writer = writer, .path = full.data, .status = NF_OK};
+  outfile *s = nf_alloc(sizeof *s);
+  *s = (struct outfile){.writer = writer, .path = full.data, .status = NF_OK};
   if (compress) s->zstd = nf_zstd_writer_create(nf_writer_stream(writer), ZSTD_LEVEL);
   *ret_sink = s;
   return NF_OK;
 }
 
-static bool failed(const sink *s) { return s->error || s->status != NF_OK; }
+static bool failed(const outfile *s) { return s->error || s->status != NF_OK; }
 
-static void hand_on(sink *s) {
+static void hand_on(outfile *s) {
   size_t size = s->used;
   s->used = 0;
   if (failed(s) || !size) return;
@@ -65,30 +65,30 @@ static void hand_on(sink *s) {
   if (ferror(stream)) s->error = errno ? errno : EIO;
 }
 
-char *sink_reserve(sink *s, size_t size) {
-  NF_ASSERT(size <= SINK_MAX_RESERVE);
+char *outfile_reserve(outfile *s, size_t size) {
+  NF_ASSERT(size <= OUTFILE_MAX_RESERVE);
   if (s->used + size > BUFFER) hand_on(s);
   return s->buffer + s->used;
 }
 
-void sink_advance(sink *s, size_t size) {
+void outfile_advance(outfile *s, size_t size) {
   NF_ASSERT(s->used + size <= BUFFER);
   s->used += size;
 }
 
-void sink_write(sink *s, const char *bytes, size_t size) {
+void outfile_write(outfile *s, const char *bytes, size_t size) {
   while (size > 0) {
-    size_t piece = size < SINK_MAX_RESERVE ? size : SINK_MAX_RESERVE;
-    memcpy(sink_reserve(s, piece), bytes, piece);
-    sink_advance(s, piece);
+    size_t piece = size < OUTFILE_MAX_RESERVE ? size : OUTFILE_MAX_RESERVE;
+    memcpy(outfile_reserve(s, piece), bytes, piece);
+    outfile_advance(s, piece);
     bytes += piece;
     size -= piece;
   }
 }
 
-void sink_puts(sink *s, const char *text) { sink_write(s, text, strlen(text)); }
+void outfile_puts(outfile *s, const char *text) { outfile_write(s, text, strlen(text)); }
 
-nf_status sink_finish(sink *s) {
+nf_status outfile_finish(outfile *s) {
   hand_on(s);
   FILE *stream = nf_writer_stream(s->writer);
   errno = 0;
@@ -98,19 +98,19 @@ nf_status sink_finish(sink *s) {
   return s->status;
 }
 
-static void release(sink *s) {
+static void release(outfile *s) {
   nf_zstd_writer_free(s->zstd);
   free(s->path);
   free(s);
 }
 
-nf_status sink_commit(sink *s) {
+nf_status outfile_commit(outfile *s) {
   nf_status status = nf_writer_commit(s->writer);
   release(s);
   return status;
 }
 
-void sink_abandon(sink *s) {
+void outfile_abandon(outfile *s) {
   if (!s) return;
   nf_writer_abandon(s->writer);
   release(s);
