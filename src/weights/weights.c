@@ -243,10 +243,13 @@ static nf_status open_records(nf_weights *weights, const weights_selection *sele
     // The user's cache directory may not exist yet.
     status = directory ? nf_dir_create(directory) : NF_OK;
     if (status == NF_OK) status = sink_open(paths[i], parts, selection->n_paths, &sink);
-    if (status == NF_OK) status = convert(selection, sink);
-    if (status == NF_OK) status = open_mapped(weights, paths[i], parts, selection->n_paths);
-    // NF_FAILED means that it could not be written here; anything else is wrong everywhere.
-    if (status != NF_FAILED) goto done;
+    if (status == NF_OK) {
+      status = convert(selection, sink);
+      // NF_FAILED: it could not be written here. Anything else is wrong everywhere.
+      if (status != NF_OK && status != NF_FAILED) goto done;
+    }
+    // What was written may be gone again, if somebody tidied up.
+    if (status == NF_OK && open_mapped(weights, paths[i], parts, selection->n_paths) == NF_OK) goto done;
   }
   nf_note("%s: its converted copy could not be kept (%s): converting in memory", selection->paths[0], nf_message());
   status = open_in_memory(weights, selection);
