@@ -299,22 +299,20 @@ static nf_status read_loop(reader *r) {
     NF_TRY(add_column(r));
     NF_TRY(next_token(s));
   }
-  size_t width = r->n_columns - first, at = 0;
+  size_t width = r->n_columns - first;
   if (!width) return fail_at(s, line, "a loop_ without item names", NULL, 0);
   r->n_values = 0;
-  // Deposited files exist that hold bare values with a leading underscore; inside a row they can be nothing else.
-  while (s->kind == VALUE || (s->kind == NAME && at)) {
+  while (s->kind == VALUE) {
     if (r->n_values == r->values_capacity) {
       r->values_capacity = r->values_capacity ? 2 * r->values_capacity : 1024;
       r->row = nf_realloc(r->row, r->values_capacity, sizeof *r->row);
     }
     NF_TRY(take_value(r, r->n_values >= width ? r->row[r->n_values - width] : NULL, &r->row[r->n_values]));
     r->n_values++;
-    if (++at == width) at = 0;
     NF_TRY(next_token(s));
   }
-  if (at) {
-    return nf_fail(NF_INPUT, "%s: line %ld: the loop has %zu values, which does not fill rows of %zu columns", s->label,
+  if (r->n_values % width) {
+    return nf_fail(NF_INPUT, "%s: line %ld: the loop has %zu values, which do not fill rows of %zu columns", s->label,
                    line, r->n_values, width);
   }
   size_t n_rows = r->n_values / width;

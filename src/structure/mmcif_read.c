@@ -61,6 +61,8 @@ static bool is(const char *a, const char *b) { return strcmp(a, b) == 0; }
 static bool is_unset(const char *s) { return is(s, ".") || is(s, "?"); }
 static bool is_water(const char *comp) { return is(comp, "HOH") || is(comp, "DOD"); }
 
+static const char WATER_ELSEWHERE[] = "has water (HOH) in a chain that is not of water: chain";
+
 static nf_status refuse(const reading *r, const char *what, const char *word) {
   return word ? nf_fail(NF_INPUT, "%s: %s '%.32s'", r->label, what, word) : nf_fail(NF_INPUT, "%s: %s", r->label, what);
 }
@@ -390,7 +392,7 @@ static nf_status select_atoms(reading *r, const atom_site *a) {
     int before = r->n_kept;
     keep_residue(r, a, i, residue_end);
     if (is(a->comp->values[r->kept[before]], "HOH")) {
-      return refuse(r, "has water (HOH) in a chain that is not of water: chain", a->chain->values[i]);
+      return refuse(r, WATER_ELSEWHERE, a->chain->values[i]);
     }
     r->sites[r->n_sites++] = (site_residue){r->kept[before], before, r->n_kept - before};
   }
@@ -420,6 +422,7 @@ static nf_status order_chains(reading *r, const atom_site *a) {
 static nf_status add_residue(reading *r, scheme_residue residue) {
   int64_t row;
   if (!nf_map_get(r->chain_row, residue.chain, &row)) return refuse(r, "_struct_asym lacks the chain", residue.chain);
+  if (is(residue.comp, "HOH")) return refuse(r, WATER_ELSEWHERE, residue.chain);
   residue.chain_key = r->chain_order[row];
   if (is(residue.insertion, ".")) residue.insertion = "?";
   if (r->n_residues == r->residues_capacity) {
