@@ -321,6 +321,26 @@ TEST(a_data_file_is_the_one_the_reference_writes) {
   nf_arena_free(arena);
 }
 
+// The project's own examples are whole: nothing is left to search.
+TEST(the_examples) {
+  static const struct {
+    const char *file;
+    int n_chains;
+  } rows[] = {{"examples/trp_cage.json", 1},
+              {"examples/zinc_finger_dna.json", 4},
+              {"examples/modified_rna.json", 3},
+              {"examples/dimer/dimer.json", 3},
+              {"examples/5tgy/5tgy.json", 2}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    nf_arena *arena = nf_arena_create();
+    nf_job job;
+    REQUIRE_OK(job_read(test_source(rows[i].file), arena, &job));
+    CHECK_INT(job.n_chains, rows[i].n_chains);
+    CHECK_OK(job_check_filled(&job, false));
+    nf_arena_free(arena);
+  }
+}
+
 // AlphaFold 3's own examples: read, or refused for the one thing they hold that is not read yet.
 TEST(the_reference_examples) {
   static const struct {
