@@ -117,10 +117,6 @@ const flag_spec predict_flags[] = {
 };
 const int n_predict_flags = sizeof predict_flags / sizeof *predict_flags;
 
-static bool given(const flag_result *result, const char *name) {
-  return flags_given(predict_flags, n_predict_flags, result, name);
-}
-
 bool predict_parse_date(const char *text, int *ret_day) {
   static const char pattern[] = "dddd-dd-dd";
   static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -133,6 +129,26 @@ bool predict_parse_date(const char *text, int *ret_day) {
   if (year < 1 || month < 1 || month > 12 || day < 1 || day > days[month - 1] + (leap && month == 2)) return false;
   *ret_day = year * 10000 + month * 100 + day;
   return true;
+}
+
+// Flags that change nothing: JAX's own, and those of what this version does not do yet (search, GPUs).
+static void note_idle_flags(const flag_result *result) {
+  static const char *const idle[] = {"jax_compilation_cache_dir", "flash_attention_implementation", "gpu_device",
+                                     "gpu_memory_gib", "offload", "db_dir"};
+  static const char *const idle_endings[] = {"_binary_path", "_database_path", "_z_value", "_n_cpu",
+                                             "_max_parallel_shards"};
+  nf_str names = {0};
+  for (int i = 0; i < n_predict_flags; i++) {
+    const char *name = predict_flags[i].name;
+    bool is_idle = false;
+    for (size_t k = 0; k < sizeof idle / sizeof *idle; k++) is_idle = is_idle || strcmp(name, idle[k]) == 0;
+    for (size_t k = 0; k < sizeof idle_endings / sizeof *idle_endings; k++) {
+      is_idle = is_idle || nf_ends_with(name, idle_endings[k]);
+    }
+    if (is_idle && result->given[i]) nf_str_printf(&names, "%s--%s", names.length ? ", " : "", name);
+  }
+  if (names.length) nf_note("note: without effect in this version: %s", names.data);
+  nf_str_free(&names);
 }
 
 // As the reference: the processors this process may use, at most 8.
@@ -183,11 +199,6 @@ nf_status predict_flags_check(predict_options *o, const flag_result *result) {
   for (int i = 0; i < 3; i++) {
     if (*n_cpus[i] == FLAG_NO_INT) *n_cpus[i] = processors();
   }
-  bool cache = given(result, "jax_compilation_cache_dir"), flash = given(result, "flash_attention_implementation");
-  if (cache || flash) {
-    nf_note("note: %s%s%s without effect here", cache ? "--jax_compilation_cache_dir" : "",
-            cache && flash ? " and " : "",
-            flash ? (cache ? "--flash_attention_implementation are" : "--flash_attention_implementation is") : " is");
-  }
+  note_idle_flags(result);
   return NF_OK;
 }
