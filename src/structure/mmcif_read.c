@@ -119,6 +119,15 @@ static nf_status find_atom_site(const reading *r, atom_site *a) {
   return a->n ? NF_OK : refuse(r, "has no atoms", NULL);
 }
 
+// Some programs (OpenMM) leave the entity open: then each chain is one, numbered by its letters: A 1, Z 26, AA 27, BA 28.
+static const char *entity_of_open_chain(const reading *r, const char *chain) {
+  int64_t number = 0, power = 1;
+  size_t n = strlen(chain);
+  if (!n || n > 8 || strspn(chain, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != n) return chain;
+  for (size_t i = 0; i < n; i++, power *= 26) number += (chain[i] - 'A' + 1) * power;
+  return nf_arena_printf(r->scratch, "%lld", (long long)number);
+}
+
 // Chains and their entities: _struct_asym, or else what the atoms say.
 static nf_status read_chains(reading *r, const atom_site *a) {
   static const char *const names[] = {"!id", "!entity_id"};
@@ -145,8 +154,7 @@ static nf_status read_chains(reading *r, const atom_site *a) {
       if (i && chain == a->chain->values[i - 1]) continue;
       if (!nf_map_add(r->chain_row, chain, r->n_chains)) continue;
       r->chains[r->n_chains] = chain;
-      // Some programs (OpenMM) leave the entity open: then each chain is one.
-      r->chain_entities[r->n_chains++] = is_unset(entity) ? chain : entity;
+      r->chain_entities[r->n_chains++] = is_unset(entity) ? entity_of_open_chain(r, chain) : entity;
     }
   }
   r->author_of = nf_map_create();
