@@ -15,6 +15,10 @@ nf_status nf_fail(nf_status status, const char *format, ...) {
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
+  // One line, whatever the names of files and the words of users in it.
+  for (char *c = text; *c; c++) {
+    if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
+  }
   memcpy(message, text, sizeof text);
   return status;
 }

@@ -20,7 +20,7 @@ typedef enum {
 #define NF_CHECKED __attribute__((warn_unused_result))
 #define NF_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
-// Sets this thread's message and returns `status`. Use: return nf_fail(NF_INPUT, "%s: ...", path);
+// Sets this thread's message (control characters become '?') and returns `status`. Use: return nf_fail(NF_INPUT, "%s: ...", path);
 nf_status nf_fail(nf_status status, const char *format, ...) NF_PRINTF(2, 3);
 
 // Puts "context: " before the message of the failure being passed on, and returns `status`.

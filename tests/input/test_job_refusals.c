@@ -150,6 +150,7 @@ static const refusal refusals[] = {
     {JOB(P(",'pairedMsa':'>q\\nPREACHER','pairedMsaPath':'good.a3m'")), "protein A: pairedMsa", "only one"},
     {JOB(P(",'unpairedMsaPath':7")), "protein A: unpairedMsaPath", "a whole number"},
     {JOB(P(",'unpairedMsaPath':'absent.a3m'")), "protein A: unpairedMsaPath", "absent.a3m"},
+    {JOB(P(",'unpairedMsaPath':'two\\nlines'")), "protein A: unpairedMsaPath", "two?lines"},
     {JOB(P(",'pairedMsaPath':'.'")), "protein A: pairedMsaPath", "directory"},
     {JOB(R(",'unpairedMsaPath':'gs://bucket/x'")), "rna B: unpairedMsaPath", "gs://bucket/x"},
     {JOB(P(",'unpairedMsaPath':'rubbish.a3m'")), "protein A: unpairedMsaPath", "rubbish.a3m: is not a text file"},

@@ -263,7 +263,7 @@ check 2 'in/lacking' 'left_single' predict lacking
 model shape '{ if ($1 ~ /evoformer\/left_single\/weights$/) $3 = $3 ",2"; print }'
 check 2 'in/shape' 'left_single' predict shape
 model narrow '{ if ($1 ~ /evoformer\/left_single\/weights$/) sub(/[0-9]+$/, "7", $3); print }'
-check 2 'in/narrow' 'left_single' predict narrow
+check 2 'in/narrow' 'has shape' predict narrow
 manifest() {  # manifest FILE WORD: in/FILE is no manifest
   check 2 "in/$1" "$2" "$program" weights random --manifest "in/$1" --output out/w.bin
 }
@@ -280,8 +280,9 @@ printf 'name\tdtype\tshape\tscale\toffset\ns/w\tfloat32\t99999,99999,99999\t1\t0
 manifest huge.tsv 'line 2: shape'
 printf 'name\tdtype\tshape\tscale\toffset\ns/w\tfloat32\t2\tnan\t0\n' >in/nan.tsv
 manifest nan.tsv 'line 2: scale'
+check 2 'weights info' 'name one' "$program" weights info
 info good.bin >stdout 2>stderr || cat stderr
-check 2 'out/w.txt' '.nfw' "$program" weights convert in/good.bin --output out/w.txt
+check 2 'out/w.txt' '.nfw' "$program" weights convert in/good.bin out/w.txt
 
 # ---- The component dictionary
 build_ccd() { "$program" ccd build "in/$1" --output out/ccd.bin; }
