@@ -20,10 +20,11 @@
 NF_CHECKED nf_status conformer_accepts(const ccd_component *component, bool *ret_accepts);
 
 // Embeds one conformer of `component` as the reference does: atoms in the order of their names, chirality from the
-// ideal coordinates, sanitised, ETKDGv3 with randomSeed = seed (1 .. 2^31 - 1), one attempt; max_iterations <= 0:
-// RDKit's default. Fills positions (n_atoms, 3), angstrom, in the component's atom order for all atoms including
-// hydrogens. *ret_found is false where RDKit finds none, or does not accept the molecule; then the caller falls back.
-// The same seed gives the same positions. NF_FAILED as above.
+// ideal coordinates, sanitised, ETKDGv3 with randomSeed = seed (1 .. 2^31 - 1); max_iterations <= 0: RDKit's default.
+// Where an old RDKit turns a double bond around, the seeds that follow are tried. Fills positions (n_atoms, 3),
+// angstrom, in the component's atom order for all atoms including hydrogens. *ret_found is false where RDKit finds
+// none, or does not accept the molecule; then the caller falls back. The same seed and RDKit give the same positions
+// (another version of RDKit gives others). NF_FAILED as above.
 NF_CHECKED nf_status conformer_embed(const ccd_component *component, int64_t seed, int max_iterations, float *positions,
                                      bool *ret_found);
 const char *conformer_rdkit_version(void);  // "2022.09.3"; "" until loaded
