@@ -141,7 +141,8 @@ static nf_status set(const parser *p, const flag_spec *spec, const char *text) {
     case FLAG_BOOL:
       if (parse_bool(text, field)) return NF_OK;
       return nf_fail(NF_INPUT, "--%s: \"%.100s\" is neither true nor false", spec->name, text);
-    case FLAG_INT: return parse_int(spec, text, field);
+    case FLAG_INT:
+      return parse_int(spec, text, field);
     case FLAG_FLOAT: {
       double value;
       if (!nf_parse_double(text, &value) || !isfinite(value)) {
@@ -150,8 +151,11 @@ static nf_status set(const parser *p, const flag_spec *spec, const char *text) {
       *(double *)field = value;
       return check_range(spec, text, value);
     }
-    case FLAG_STRING: *(const char **)field = text; return NF_OK;
-    case FLAG_ENUM: return parse_enum(spec, text, field);
+    case FLAG_STRING:
+      *(const char **)field = text;
+      return NF_OK;
+    case FLAG_ENUM:
+      return parse_enum(spec, text, field);
     case FLAG_MULTI_STRING: {
       flag_strings *strings = field;
       const char **values = nf_arena_alloc(p->arena, sizeof *values * (size_t)(strings->n + 1));
@@ -160,7 +164,8 @@ static nf_status set(const parser *p, const flag_spec *spec, const char *text) {
       strings->values = values;
       return NF_OK;
     }
-    case FLAG_INT_LIST: return parse_int_list(p, spec, text, field);
+    case FLAG_INT_LIST:
+      return parse_int_list(p, spec, text, field);
   }
   NF_ASSERT(!"flag type");
   return NF_FAILED;
@@ -169,13 +174,27 @@ static nf_status set(const parser *p, const flag_spec *spec, const char *text) {
 static void clear(const parser *p, const flag_spec *spec) {
   void *field = p->options + spec->offset;
   switch (spec->type) {
-    case FLAG_BOOL: *(bool *)field = false; break;
-    case FLAG_INT: *(int64_t *)field = FLAG_NO_INT; break;
-    case FLAG_FLOAT: *(double *)field = NAN; break;
-    case FLAG_STRING: *(const char **)field = NULL; break;
-    case FLAG_ENUM: *(int *)field = -1; break;
-    case FLAG_MULTI_STRING: *(flag_strings *)field = (flag_strings){0}; break;
-    case FLAG_INT_LIST: *(flag_ints *)field = (flag_ints){0}; break;
+    case FLAG_BOOL:
+      *(bool *)field = false;
+      break;
+    case FLAG_INT:
+      *(int64_t *)field = FLAG_NO_INT;
+      break;
+    case FLAG_FLOAT:
+      *(double *)field = NAN;
+      break;
+    case FLAG_STRING:
+      *(const char **)field = NULL;
+      break;
+    case FLAG_ENUM:
+      *(int *)field = -1;
+      break;
+    case FLAG_MULTI_STRING:
+      *(flag_strings *)field = (flag_strings){0};
+      break;
+    case FLAG_INT_LIST:
+      *(flag_ints *)field = (flag_ints){0};
+      break;
   }
 }
 
@@ -274,8 +293,13 @@ nf_status flags_parse(const char *command, const flag_spec *specs, int n_specs, 
                       nf_arena *arena, void *options, flag_result *ret_result) {
   bool *given = NF_NEW(arena, bool, n_specs + 1);
   *ret_result = (flag_result){.given = given};
-  parser p = {.command = command, .specs = specs, .n_specs = n_specs, .arena = arena, .options = options,
-              .given = given, .result = ret_result};
+  parser p = {.command = command,
+              .specs = specs,
+              .n_specs = n_specs,
+              .arena = arena,
+              .options = options,
+              .given = given,
+              .result = ret_result};
   for (int i = 0; i < n_specs; i++) NF_TRY(set_default(&p, &specs[i]));
   return parse_all(&p, argc, argv, 0);
 }
@@ -312,12 +336,24 @@ void flags_help(FILE *out, const char *usage, const char *summary, const flag_sp
     nf_str line = {0};
     if (s->group) fprintf(out, "\n%s\n", s->group);
     switch (s->type) {
-      case FLAG_BOOL: nf_str_printf(&line, "  --[no]%s", s->name); break;
-      case FLAG_INT: nf_str_printf(&line, "  --%s=N", s->name); break;
-      case FLAG_FLOAT: nf_str_printf(&line, "  --%s=X", s->name); break;
-      case FLAG_STRING: nf_str_printf(&line, "  --%s=TEXT", s->name); break;
-      case FLAG_MULTI_STRING: nf_str_printf(&line, "  --%s=TEXT (repeatable)", s->name); break;
-      case FLAG_INT_LIST: nf_str_printf(&line, "  --%s=N,N,...", s->name); break;
+      case FLAG_BOOL:
+        nf_str_printf(&line, "  --[no]%s", s->name);
+        break;
+      case FLAG_INT:
+        nf_str_printf(&line, "  --%s=N", s->name);
+        break;
+      case FLAG_FLOAT:
+        nf_str_printf(&line, "  --%s=X", s->name);
+        break;
+      case FLAG_STRING:
+        nf_str_printf(&line, "  --%s=TEXT", s->name);
+        break;
+      case FLAG_MULTI_STRING:
+        nf_str_printf(&line, "  --%s=TEXT (repeatable)", s->name);
+        break;
+      case FLAG_INT_LIST:
+        nf_str_printf(&line, "  --%s=N,N,...", s->name);
+        break;
       case FLAG_ENUM:
         nf_str_printf(&line, "  --%s=", s->name);
         for (int c = 0; s->choices[c]; c++) nf_str_printf(&line, "%s%s", c ? "|" : "", s->choices[c]);

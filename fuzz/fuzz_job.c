@@ -15,15 +15,18 @@ static char path[sizeof directory + 16], output[sizeof directory + 16];
 
 // To start from: the first byte chooses the frame (see below), the rest goes into it.
 static const char *const seeds[] = {
-    "0{\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":1,\"modelSeeds\":[1,\"2\",3.0],\"sequences\":[{\"dna\":{\"id\":"
+    "0{\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":1,\"modelSeeds\":[1,\"2\",3.0],\"sequences\":[{\"dna\":{"
+    "\"id\":"
     "[\"A\",\"B\"],\"sequence\":\"GATC\"}}],\"bondedAtomPairs\":null,\"userCCD\":\"\",\"userCCDPath\":null}",
     "1{\"ligand\":{\"id\":\"L\",\"ccdCodes\":[\"NAG\",\"FUC\"],\"smiles\":null,\"description\":\"\\u00e9\"}}",
-    "1{\"dna\":{\"id\":\"D\",\"sequence\":\"ACGT\",\"modifications\":[{\"modificationType\":\"6OG\",\"basePosition\":3}]}}",
+    "1{\"dna\":{\"id\":\"D\",\"sequence\":\"ACGT\",\"modifications\":[{\"modificationType\":\"6OG\",\"basePosition\":3}"
+    "]}}",
     "2\"modifications\":[{\"ptmType\":\"SEP\",\"ptmPosition\":5}],\"unpairedMsa\":\">q\\nPREACHER\",\"pairedMsa\":\"\"",
     "2\"unpairedMsaPath\":\"m.a3m\",\"pairedMsaPath\":\"\",\"templates\":[],\"description\":null",
     "3\"mmcif\":\"data_x\",\"queryIndices\":[0,3,3],\"templateIndices\":[1,2,4]",
     "3\"mmcifPath\":\"t.cif\",\"queryIndices\":[],\"templateIndices\":null",
-    "4\"unpairedMsa\":\">q\\nGUaaAC\\n>x\\nG--C\",\"modifications\":[{\"modificationType\":\"2MG\",\"basePosition\":1}]",
+    "4\"unpairedMsa\":\">q\\nGUaaAC\\n>x\\nG--C\",\"modifications\":[{\"modificationType\":\"2MG\",\"basePosition\":1}"
+    "]",
 };
 enum { N_SEEDS = sizeof seeds / sizeof *seeds };
 
@@ -88,12 +91,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const char *const frames[][2] = {
       {"", ""},
       {"{\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":4,\"modelSeeds\":[1],\"sequences\":[", "]}"},
-      {"{\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":4,\"modelSeeds\":[1],\"sequences\":[{\"protein\":{\"id\":\"A\","
-       "\"sequence\":\"PREACHER\",", "}}]}"},
-      {"{\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":4,\"modelSeeds\":[1],\"sequences\":[{\"protein\":{\"id\":\"A\","
-       "\"sequence\":\"PREACHER\",\"templates\":[{", "}]}}]}"},
-      {"{\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":4,\"modelSeeds\":[1],\"sequences\":[{\"rna\":{\"id\":\"A\","
-       "\"sequence\":\"GUAC\",", "}}]}"},
+      {"{\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":4,\"modelSeeds\":[1],\"sequences\":[{\"protein\":{"
+       "\"id\":\"A\","
+       "\"sequence\":\"PREACHER\",",
+       "}}]}"},
+      {"{\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":4,\"modelSeeds\":[1],\"sequences\":[{\"protein\":{"
+       "\"id\":\"A\","
+       "\"sequence\":\"PREACHER\",\"templates\":[{",
+       "}]}}]}"},
+      {"{\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":4,\"modelSeeds\":[1],\"sequences\":[{\"rna\":{\"id\":"
+       "\"A\","
+       "\"sequence\":\"GUAC\",",
+       "}}]}"},
   };
   // The first byte chooses how much of a job is given.
   if (!size) return 0;

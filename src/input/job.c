@@ -21,7 +21,8 @@ const char **job_chain_residues(const job_chain *chain, nf_arena *arena, int *re
     codes[i] = chain->kind == NF_LIGAND ? chain->codes[i] : residue_code(chain->kind, chain->sequence[i]);
   }
   // The last modification of a position counts.
-  for (int i = 0; i < chain->n_modifications; i++) codes[chain->modifications[i].position - 1] = chain->modifications[i].code;
+  for (int i = 0; i < chain->n_modifications; i++)
+    codes[chain->modifications[i].position - 1] = chain->modifications[i].code;
   *ret_n = n;
   return codes;
 }
@@ -55,10 +56,11 @@ nf_status job_check_filled(const nf_job *job, bool will_search) {
     // A search fills both MSAs or neither, and templates only where none were given.
     bool fills_msas = !has_unpaired && !has_paired && c->n_templates <= 0, fills_templates = has_unpaired && has_paired;
     if (c->kind == NF_PROTEIN && !fills_msas && !fills_templates) {
-      return nf_fail(NF_INPUT,
-                     "%s: %s %s: %s: is not set although others of unpairedMsa, pairedMsa and templates are, set all of "
-                     "them (\"\" and [] for none)",
-                     job->path, job_kind_name(c->kind), c->id, missing);
+      return nf_fail(
+          NF_INPUT,
+          "%s: %s %s: %s: is not set although others of unpairedMsa, pairedMsa and templates are, set all of "
+          "them (\"\" and [] for none)",
+          job->path, job_kind_name(c->kind), c->id, missing);
     }
   }
   return NF_OK;

@@ -26,36 +26,36 @@ typedef struct {
 typedef struct {
   nf_chain_kind kind;
   const char *id;
-  int entity;                  // index of the `sequences` entry it came from
-  const char *description;     // NULL if none
-  const char *sequence;        // one-letter, as given; NULL for ligands
+  int entity;               // index of the `sequences` entry it came from
+  const char *description;  // NULL if none
+  const char *sequence;     // one-letter, as given; NULL for ligands
   int n_modifications;
   const job_modification *modifications;
-  const char *unpaired_msa;    // a3m; NULL: not set (search fills it); "": none
-  const char *paired_msa;      // protein only
-  int n_templates;             // -1: not set
+  const char *unpaired_msa;  // a3m; NULL: not set (search fills it); "": none
+  const char *paired_msa;    // protein only
+  int n_templates;           // -1: not set
   const job_template *templates;
-  int n_codes;                 // ligand: CCD codes, one residue each
+  int n_codes;  // ligand: CCD codes, one residue each
   const char *const *codes;
-  const char *smiles;          // ligand; refused until the program reads them
+  const char *smiles;  // ligand; refused until the program reads them
 } job_chain;
 
 typedef struct {
   const char *chain1, *atom1, *chain2, *atom2;
-  int residue1, residue2;      // 1-based
+  int residue1, residue2;  // 1-based
 } job_bond;
 
 typedef struct {
   const char *name;
-  const char *path;            // the file it was read from, for messages
+  const char *path;  // the file it was read from, for messages
   int n_seeds;
   const uint32_t *seeds;
   int n_chains;
-  const job_chain *chains;     // in the order of `sequences`
+  const job_chain *chains;  // in the order of `sequences`
   int n_bonds;
-  const job_bond *bonds;       // bondedAtomPairs; refused until the program reads them
-  const char *user_ccd;        // userCCD text; refused until the program reads it
-  int version;                 // 1 to 4
+  const job_bond *bonds;  // bondedAtomPairs; refused until the program reads them
+  const char *user_ccd;   // userCCD text; refused until the program reads it
+  int version;            // 1 to 4
 } nf_job;
 
 // Reads a job file (relative paths in it are taken from its directory) into the arena. Whether a CCD code is known, and

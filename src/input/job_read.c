@@ -32,7 +32,7 @@ typedef struct {
   const char *path;       // of the job, for messages
   const char *directory;  // relative paths start here: "" or ending in a slash
   nf_arena *arena;
-  const char *where;      // of the entry being read: "protein A: "; "" outside of one
+  const char *where;  // of the entry being read: "protein A: "; "" outside of one
 } reader;
 
 // ---- Messages
@@ -72,14 +72,22 @@ static const char *shown(const reader *r, const char *text) {
 static const char *type_name(const json_t *value) {
   if (!value) return "missing";
   switch (json_typeof(value)) {
-    case JSON_OBJECT: return "an object";
-    case JSON_ARRAY: return "a list";
-    case JSON_STRING: return "a string";
-    case JSON_INTEGER: return "a whole number";
-    case JSON_REAL: return "a fraction";
-    case JSON_TRUE: return "true";
-    case JSON_FALSE: return "false";
-    case JSON_NULL: return "null";
+    case JSON_OBJECT:
+      return "an object";
+    case JSON_ARRAY:
+      return "a list";
+    case JSON_STRING:
+      return "a string";
+    case JSON_INTEGER:
+      return "a whole number";
+    case JSON_REAL:
+      return "a fraction";
+    case JSON_TRUE:
+      return "true";
+    case JSON_FALSE:
+      return "false";
+    case JSON_NULL:
+      return "null";
   }
   return "unknown";
 }
@@ -255,8 +263,8 @@ static nf_status read_modifications(const reader *r, const json_t *object, job_c
     if (!json_is_integer(position)) return wrong_type(r, position_field, "a whole number", position);
     json_int_t where = json_integer_value(position);
     if (where < 1 || where > length) {
-      return refuse(r, position_field, "%" JSON_INTEGER_FORMAT " is outside the sequence, which goes from 1 to %d", where,
-                    length);
+      return refuse(r, position_field, "%" JSON_INTEGER_FORMAT " is outside the sequence, which goes from 1 to %d",
+                    where, length);
     }
     modifications[i] = (job_modification){.code = nf_arena_strdup(r->arena, code), .position = (int)where};
   }
@@ -265,7 +273,8 @@ static nf_status read_modifications(const reader *r, const json_t *object, job_c
   return NF_OK;
 }
 
-static nf_status read_index(const reader *r, const char *field, size_t i, const json_t *value, int end, int *ret_index) {
+static nf_status read_index(const reader *r, const char *field, size_t i, const json_t *value, int end,
+                            int *ret_index) {
   const char *at = nf_arena_printf(r->arena, "%s[%zu]", field, i);
   if (!json_is_integer(value)) return wrong_type(r, at, "a whole number", value);
   json_int_t index = json_integer_value(value);
@@ -293,8 +302,8 @@ static nf_status read_template(const reader *r, const json_t *object, int number
     return refuse(r, nf_arena_printf(r->arena, "%s%s", prefix, present(object, "mmcifPath") ? "mmcifPath" : "mmcif"),
                   "is empty, an mmCIF is needed");
   }
-  ret_template->label = nf_arena_printf(r->arena, "%s: %s %s, template %d", r->path, job_kind_name(chain->kind),
-                                        chain->id, number + 1);
+  ret_template->label =
+      nf_arena_printf(r->arena, "%s: %s %s, template %d", r->path, job_kind_name(chain->kind), chain->id, number + 1);
   const json_t *query = json_object_get(object, "queryIndices"), *hit = json_object_get(object, "templateIndices");
   const char *query_field = nf_arena_printf(r->arena, "%squeryIndices", prefix);
   const char *hit_field = nf_arena_printf(r->arena, "%stemplateIndices", prefix);
@@ -576,7 +585,8 @@ static nf_status read_dialect(const reader *r, const json_t *root, nf_job *job) 
   if (!json_is_string(dialect)) return wrong_type(r, "dialect", "\"alphafold3\"", dialect);
   const char *name = json_string_value(dialect);
   if (strcmp(name, "alphafoldserver") == 0) {
-    return refuse(r, "dialect", "jobs of the AlphaFold Server (\"alphafoldserver\") are not read yet, write the job in "
+    return refuse(r, "dialect",
+                  "jobs of the AlphaFold Server (\"alphafoldserver\") are not read yet, write the job in "
                   "the \"alphafold3\" dialect");
   }
   if (strcmp(name, "alphafold3") != 0) {
@@ -608,8 +618,8 @@ static nf_status refuse_later_fields(const reader *r, const json_t *root, nf_job
 }
 
 static nf_status read_root(reader *r, const json_t *root, nf_job *job) {
-  static const char *const keys[] = {"name",      "modelSeeds", "sequences",   "bondedAtomPairs", "dialect",
-                                     "version",   "userCCD",    "userCCDPath", NULL};
+  static const char *const keys[] = {"name",    "modelSeeds",  "sequences", "bondedAtomPairs", "dialect", "version",
+                                     "userCCD", "userCCDPath", NULL};
   if (json_is_array(root)) {
     return nf_fail(NF_INPUT,
                    "%s: top level: a list of jobs is the AlphaFold Server's dialect, which is not read yet, write one "

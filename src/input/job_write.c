@@ -13,7 +13,8 @@ static void put_string(nf_str *s, const char *text) {
   size_t left = strlen(text);
   while (left) {
     size_t plain = 0;
-    while (plain < left && text[plain] >= ' ' && text[plain] < 0x7f && text[plain] != '"' && text[plain] != '\\') plain++;
+    while (plain < left && text[plain] >= ' ' && text[plain] < 0x7f && text[plain] != '"' && text[plain] != '\\')
+      plain++;
     nf_str_append(s, text, plain);
     text += plain;
     left -= plain;
@@ -37,9 +38,7 @@ static void put_string(nf_str *s, const char *text) {
 }
 
 // Where the next value goes: its indentation, and whether a comma comes before it.
-static void next_line(nf_str *s, int indent, bool first) {
-  nf_str_printf(s, "%s\n%*s", first ? "" : ",", indent, "");
-}
+static void next_line(nf_str *s, int indent, bool first) { nf_str_printf(s, "%s\n%*s", first ? "" : ",", indent, ""); }
 
 static void put_key(nf_str *s, int indent, bool first, const char *key) {
   next_line(s, indent, first);
@@ -48,8 +47,10 @@ static void put_key(nf_str *s, int indent, bool first, const char *key) {
 
 static void put_text(nf_str *s, int indent, const char *key, const char *text) {
   put_key(s, indent, false, key);
-  if (text) put_string(s, text);
-  else nf_str_puts(s, "null");
+  if (text)
+    put_string(s, text);
+  else
+    nf_str_puts(s, "null");
 }
 
 static void put_indices(nf_str *s, int indent, bool first, const char *key, const int *values, int n) {
@@ -113,9 +114,7 @@ static void put_codes(nf_str *s, const job_chain *c) {
 
 // ---- Chains that say the same are written as one entry with several ids, wherever they stand in the job.
 
-static bool same_text(const char *a, const char *b) {
-  return a == b || (a && b && strcmp(a, b) == 0);
-}
+static bool same_text(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
 
 static bool same_templates(const job_chain *a, const job_chain *b) {
   if (a->n_templates != b->n_templates) return false;

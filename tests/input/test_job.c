@@ -271,11 +271,12 @@ TEST(texts_come_from_files_beside_the_job) {
   REQUIRE_OK(nf_file_write(path.data, gz, sizeof gz));
   nf_str_printf(&plain, "%s/plain.a3m", dir);
   REQUIRE_OK(nf_file_write(plain.data, ">q\nPREACH\n", 10));
-  nf_str_printf(&json,
-                "{\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":2,\"modelSeeds\":[1],\"sequences\":[{\"protein\":"
-                "{\"id\":[\"A\",\"B\"],\"sequence\":\"PREACH\",\"unpairedMsaPath\":\"sub/m.a3m\",\"pairedMsaPath\":"
-                "\"%s\"}}]}",
-                plain.data);
+  nf_str_printf(
+      &json,
+      "{\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":2,\"modelSeeds\":[1],\"sequences\":[{\"protein\":"
+      "{\"id\":[\"A\",\"B\"],\"sequence\":\"PREACH\",\"unpairedMsaPath\":\"sub/m.a3m\",\"pairedMsaPath\":"
+      "\"%s\"}}]}",
+      plain.data);
   nf_str_free(&path);
   nf_str_printf(&path, "%s/j.json", dir);
   REQUIRE_OK(nf_file_write(path.data, json.data, json.length));
