@@ -34,5 +34,12 @@ nf_tensor context_tensor(nf_context *context, int n_dims, int64_t a, int64_t b, 
   return tensor_of(context_alloc(context, (size_t)(a * b * c * d) * sizeof(float)), n_dims, a, b, c, d);
 }
 
+const void *context_upload(nf_context *context, const void *host, size_t bytes) {
+  if (context->ops->host_memory) return context->dry ? NULL : host;
+  void *copy = context_alloc(context, bytes);
+  if (!context->dry) context->ops->upload(copy, host, bytes);
+  return copy;
+}
+
 double device_measure_peak(const nf_ops *ops) { return ops->measure_peak(); }
 const char *device_description(const nf_ops *ops) { return ops->description(); }

@@ -31,6 +31,8 @@ void *context_alloc(nf_context *context, size_t bytes);
 static inline size_t context_here(const nf_context *context) { return context->used; }
 static inline void context_reset(nf_context *context, size_t mark) { context->used = mark; }
 nf_tensor context_tensor(nf_context *context, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d);
+// An array of the host as ops see it: itself where memory is one, else a copy in the context. Dry: NULL, counted.
+const void *context_upload(nf_context *context, const void *host, size_t bytes);
 #define CONTEXT_1(context, a) context_tensor(context, 1, a, 1, 1, 1)
 #define CONTEXT_2(context, a, b) context_tensor(context, 2, a, b, 1, 1)
 #define CONTEXT_3(context, a, b, c) context_tensor(context, 3, a, b, c, 1)

@@ -6,6 +6,7 @@
 #ifndef NF_TENSOR_OPS_H
 #define NF_TENSOR_OPS_H
 
+#include "base/threefry.h"
 #include "tensor/device.h"
 
 typedef struct {
@@ -36,7 +37,7 @@ typedef struct {
   nf_tensor bias;       // (out) or none
   bool sigmoid_output;
   bool add;             // y += instead of y =
-  nf_tensor y;          // (M, out)
+  nf_tensor y;          // (M, out); may be x if it is normalised and in = out
 } op_linear;
 
 // x += gate * ((swish(h[:n]) * h[n:]) w2), h = norm(x) w1. The norm is `norm`, or adaptive if condition.scale is given.
@@ -135,8 +136,15 @@ typedef struct {
   nf_tensor y;  // (B, m, C)
 } op_gather;
 
+// y[r, column + l] = x[r, l]
+typedef struct {
+  nf_tensor x;     // (M, c)
+  int64_t column;  // of y
+  nf_tensor y;     // (M, C)
+} op_copy_columns;
+
 // y = factor * x, or += ; where row_factor (P) is given, row r is multiplied by row_factor[r % P] too.
-// x may have fewer rows than y: row r reads row r % rows(x).
+// x may have fewer rows than y: row r reads row r % rows(x). Factor 0 writes zeros whatever x holds.
 typedef struct {
   nf_tensor x;
   float factor;
@@ -256,6 +264,22 @@ typedef struct {
   nf_tensor out[3];        // one value a row of logits
 } op_expectation;
 
+// x[b] = ((x[b] - center) rotation[b] + translation[b]) * mask, the center being that of the atoms with a mask
+typedef struct {
+  nf_tensor x;              // (B, M, 3)
+  nf_tensor mask;           // (M)
+  const float *rotation;    // (B, 3, 3), on the host
+  const float *translation;  // (B, 3), on the host
+} op_augment;
+
+// x[b, i] += factor * element first[b] + i of the normals that keys[b] gives
+typedef struct {
+  nf_tensor x;           // (B, M, 3)
+  const nf_key *keys;    // (B), on the host
+  const int64_t *first;  // (B), on the host; NULL: 0
+  float factor;
+} op_add_normals;
+
 struct nf_ops {
   const char *name;
   void *(*allocate)(size_t bytes);  // device memory for contexts and weights; NULL if there is none left
@@ -274,6 +298,7 @@ struct nf_ops {
   void (*outer_product_mean)(nf_context *context, const op_outer_product_mean *a);
   void (*pair_average)(nf_context *context, const op_pair_average *a);
   void (*gather)(nf_context *context, const op_gather *a);
+  void (*copy_columns)(nf_context *context, const op_copy_columns *a);
   void (*scale)(nf_context *context, const op_scale *a);
   void (*outer_sum)(nf_context *context, const op_outer_sum *a);
   void (*relative_embed)(nf_context *context, const op_relative_embed *a);
@@ -286,6 +311,8 @@ struct nf_ops {
   void (*atom_pair)(nf_context *context, const op_atom_pair *a);
   void (*atoms_to_tokens)(nf_context *context, const op_atoms_to_tokens *a);
   void (*expectation)(nf_context *context, const op_expectation *a);
+  void (*augment)(nf_context *context, const op_augment *a);
+  void (*add_normals)(nf_context *context, const op_add_normals *a);
   double (*measure_peak)(void);
   const char *(*description)(void);
 };

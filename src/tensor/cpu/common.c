@@ -104,12 +104,13 @@ static const char *description(void) {
   return text;
 }
 
-#define SHARED                                                                                                      \
-  .allocate = allocate, .release = free, .upload = copy, .download = copy, .host_memory = true, .gather = cpu_gather, \
-  .scale = cpu_scale, .outer_sum = cpu_outer_sum, .relative_embed = cpu_relative_embed,                             \
-  .relative_concat = cpu_relative_concat, .add_rows = cpu_add_rows, .msa_embed = cpu_msa_embed,                     \
-  .distance_embed = cpu_distance_embed, .template_embed = cpu_template_embed, .atom_embed = cpu_atom_embed,         \
-  .atom_pair = cpu_atom_pair, .atoms_to_tokens = cpu_atoms_to_tokens, .expectation = cpu_expectation,               \
+#define SHARED                                                                                                       \
+  .allocate = allocate, .release = free, .upload = copy, .download = copy, .host_memory = true, .gather = cpu_gather,  \
+  .copy_columns = cpu_copy_columns, .scale = cpu_scale, .outer_sum = cpu_outer_sum,                                  \
+  .relative_embed = cpu_relative_embed, .relative_concat = cpu_relative_concat, .add_rows = cpu_add_rows,            \
+  .msa_embed = cpu_msa_embed, .distance_embed = cpu_distance_embed, .template_embed = cpu_template_embed,            \
+  .atom_embed = cpu_atom_embed, .atom_pair = cpu_atom_pair, .atoms_to_tokens = cpu_atoms_to_tokens,                  \
+  .expectation = cpu_expectation, .augment = cpu_augment, .add_normals = cpu_add_normals,                            \
   .measure_peak = measure_peak, .description = description
 
 const nf_ops cpu_ops = {.name = "cpu",

@@ -33,6 +33,7 @@ PLAIN_OP(outer_product_mean);
 PLAIN_OP(pair_average);
 // Cheap enough that the plain loop, spread over threads, serves both.
 CPU_OP(gather);
+CPU_OP(copy_columns);
 CPU_OP(scale);
 CPU_OP(outer_sum);
 CPU_OP(relative_embed);
@@ -45,6 +46,8 @@ CPU_OP(atom_embed);
 CPU_OP(atom_pair);
 CPU_OP(atoms_to_tokens);
 CPU_OP(expectation);
+CPU_OP(augment);
+CPU_OP(add_normals);
 
 // The kernels in use.
 const cpu_kernels *cpu_best(void);

@@ -25,6 +25,14 @@ CPU_OP(gather) {
   }
 }
 
+CPU_OP(copy_columns) {
+  if (context->dry) return;
+  int64_t m = tensor_rows(a->y), c = tensor_last(a->x), wide = tensor_last(a->y);
+  PARALLEL
+  for (int64_t r = 0; r < m; r++)
+    memcpy(a->y.data + r * wide + a->column, a->x.data + r * c, (size_t)c * sizeof(float));
+}
+
 CPU_OP(scale) {
   if (context->dry) return;
   int64_t m = tensor_rows(a->y), c = tensor_last(a->y), m_x = tensor_rows(a->x);
@@ -35,6 +43,8 @@ CPU_OP(scale) {
     float *y = a->y.data + r * c, factor = a->factor * (p ? a->row_factor.data[r % p] : 1.0f);
     if (a->add)
       for (int64_t l = 0; l < c; l++) y[l] += factor * x[l];
+    else if (a->factor == 0)
+      memset(y, 0, (size_t)c * sizeof(float));
     else
       for (int64_t l = 0; l < c; l++) y[l] = factor * x[l];
   }
@@ -299,5 +309,38 @@ CPU_OP(expectation) {
       for (int o = 0; o < a->n_outputs; o++) sum[o] += p * values[o][l];
     }
     for (int o = 0; o < a->n_outputs; o++) a->out[o].data[r] = sum[o] / total;
+  }
+}
+
+CPU_OP(augment) {
+  if (context->dry) return;
+  int64_t n_b = a->x.shape[0], m = a->x.shape[1];
+  PARALLEL
+  for (int64_t b = 0; b < n_b; b++) {
+    float *x = a->x.data + b * m * 3;
+    const float *rotation = a->rotation + b * 9, *translation = a->translation + b * 3;
+    double center[3] = {0}, count = 0;
+    for (int64_t i = 0; i < m; i++) {
+      count += a->mask.data[i];
+      for (int s = 0; s < 3; s++) center[s] += (double)a->mask.data[i] * x[i * 3 + s];
+    }
+    for (int s = 0; s < 3; s++) center[s] /= count > 1e-6 ? count : 1e-6;
+    for (int64_t i = 0; i < m; i++) {
+      float d[3];
+      for (int s = 0; s < 3; s++) d[s] = x[i * 3 + s] - (float)center[s];
+      for (int s = 0; s < 3; s++)
+        x[i * 3 + s] = (d[0] * rotation[s] + d[1] * rotation[3 + s] + d[2] * rotation[6 + s] + translation[s]) *
+                       a->mask.data[i];
+    }
+  }
+}
+
+CPU_OP(add_normals) {
+  if (context->dry) return;
+  int64_t n_b = a->x.shape[0], n = a->x.shape[1] * 3;
+  PARALLEL
+  for (int64_t i = 0; i < n_b * n; i++) {
+    int64_t b = i / n;
+    a->x.data[i] += a->factor * nf_random_normal(a->keys[b], (uint64_t)((a->first ? a->first[b] : 0) + i % n));
   }
 }

@@ -1,0 +1,189 @@
+// Algorithm 31: how sure the model is of one sample.
+#include <math.h>
+#include <string.h>
+
+#include "model/network.h"
+
+typedef struct {
+  const nf_model *model;
+  const model_inputs *inputs;
+  const trunk_output *trunk;      // NULL in a dry run
+  const float *beta;              // (N, 3): pseudo-beta positions of the sample
+  const float *pae_values;        // (bins): centres
+  const float *global_values;     // (bins): TM term of each bin at the whole's size
+  const float *interface_values;  // (sizes, bins): at each size
+  const int32_t *interface_row;   // (N N): a pair's size
+  int64_t n_sizes;
+  const float *pde_values, *plddt_values, *resolved_values;
+  const nf_trace *trace;
+  confidence_output *output;
+} confidence_arguments;
+
+static void expect(nf_context *context, nf_tensor logits, const float *values, int64_t bins, nf_tensor out) {
+  OP(context, expectation, .logits = logits, .n_outputs = 1, .values = {context_upload(context, values, (size_t)bins * 4)},
+     .out = {out});
+}
+
+static void confidence_body(nf_context *context, void *arguments) {
+  confidence_arguments *a = arguments;
+  const nf_model *model = a->model;
+  const confidence_weights *w = &model->confidence;
+  const trunk_output *trunk = a->trunk;
+  int64_t n = a->inputs->n_token, c_z = model->dims.c_z, c_s = model->dims.c_s, c_target = model->dims.c_target,
+          n_slot = w->plddt.shape[1], pde_bins = tensor_last(w->pde), pae_bins = tensor_last(w->pae),
+          plddt_bins = tensor_last(w->plddt);
+  nf_tensor target = tensor_2(context_upload(context, trunk ? trunk->target_feat : NULL, (size_t)(n * c_target) * 4), n,
+                              c_target);
+  nf_tensor mask = tensor_1(context_upload(context, a->inputs->token_mask, (size_t)n * 4), n);
+  nf_tensor pair = CONTEXT_3(context, n, n, c_z), single = CONTEXT_2(context, n, c_s);
+  if (!context->dry) {
+    context->ops->upload(pair.data, trunk->pair, (size_t)(n * n * c_z) * sizeof(float));
+    context->ops->upload(single.data, trunk->single, (size_t)(n * c_s) * sizeof(float));
+  }
+  size_t mark = context_here(context);
+  // The left projection goes along j here and the right one along i, unlike in the trunk.
+  nf_tensor left = CONTEXT_2(context, n, c_z), right = CONTEXT_2(context, n, c_z);
+  OP(context, linear, .x = target, .w = w->left, .y = left);
+  OP(context, linear, .x = target, .w = w->right, .y = right);
+  OP(context, outer_sum, .left = right, .right = left, .add = true, .pair = pair);
+  context_reset(context, mark);
+  OP(context, distance_embed, .positions = tensor_2(context_upload(context, a->beta, (size_t)n * 12), n, 3), .mask = mask,
+     .w = w->distance, .y = pair);
+  context_reset(context, mark);
+  for (int i = 0; i < model->dims.n_confidence_blocks; i++)
+    pairformer_block(context, &w->blocks[i], pair, single, mask);
+
+  nf_tensor flat = tensor_2(pair.data, n * n, c_z), out = CONTEXT_2(context, n, n);
+  size_t inner = context_here(context);
+  nf_tensor logits = CONTEXT_3(context, n, n, pde_bins);
+  OP(context, linear, .x = flat, .normalise = true, .norm = w->pde_norm, .w = w->pde,
+     .y = tensor_2(logits.data, n * n, pde_bins));
+  OP(context, expectation, .logits = logits, .symmetric = true, .n_outputs = 1,
+     .values = {context_upload(context, a->pde_values, (size_t)pde_bins * 4)}, .out = {out});
+  trace_tensor(context, a->trace, "confidence_", "pde_logits_sym", logits);
+  if (!context->dry) context->ops->download(a->output->full_pde, out.data, (size_t)(n * n) * sizeof(float));
+  context_reset(context, inner);
+
+  nf_tensor global = CONTEXT_2(context, n, n), interface = CONTEXT_2(context, n, n);
+  logits = CONTEXT_3(context, n, n, pae_bins);
+  OP(context, linear, .x = flat, .normalise = true, .norm = w->pae_norm, .w = w->pae,
+     .y = tensor_2(logits.data, n * n, pae_bins));
+  trace_tensor(context, a->trace, "confidence_", "pae_logits", logits);
+  OP(context, expectation, .logits = logits, .n_outputs = 3,
+     .values = {context_upload(context, a->pae_values, (size_t)pae_bins * 4),
+                context_upload(context, a->global_values, (size_t)pae_bins * 4),
+                context_upload(context, a->interface_values, (size_t)(a->n_sizes * pae_bins) * 4)},
+     .row_table = {NULL, NULL, context_upload(context, a->interface_row, (size_t)(n * n) * 4)},
+     .out = {out, global, interface});
+  if (!context->dry) {
+    context->ops->download(a->output->full_pae, out.data, (size_t)(n * n) * sizeof(float));
+    context->ops->download(a->output->tmscore_adjusted_pae_global, global.data, (size_t)(n * n) * sizeof(float));
+    context->ops->download(a->output->tmscore_adjusted_pae_interface, interface.data, (size_t)(n * n) * sizeof(float));
+  }
+  context_reset(context, inner);
+
+  nf_tensor atoms = CONTEXT_2(context, n, n_slot);
+  logits = CONTEXT_3(context, n, n_slot, plddt_bins);
+  OP(context, linear, .x = single, .normalise = true, .norm = w->plddt_norm, .w = w->plddt,
+     .y = tensor_2(logits.data, n, n_slot * plddt_bins));
+  trace_tensor(context, a->trace, "confidence_", "plddt_logits", logits);
+  expect(context, tensor_2(logits.data, n * n_slot, plddt_bins), a->plddt_values, plddt_bins, atoms);
+  if (!context->dry) context->ops->download(a->output->predicted_lddt, atoms.data, (size_t)(n * n_slot) * sizeof(float));
+  context_reset(context, inner);
+  atoms = CONTEXT_2(context, n, n_slot);
+  logits = CONTEXT_3(context, n, n_slot, 2);
+  OP(context, linear, .x = single, .normalise = true, .norm = w->resolved_norm, .w = w->resolved,
+     .y = tensor_2(logits.data, n, n_slot * 2));
+  trace_tensor(context, a->trace, "confidence_", "resolved_logits", logits);
+  expect(context, tensor_2(logits.data, n * n_slot, 2), a->resolved_values, 2, atoms);
+  if (!context->dry)
+    context->ops->download(a->output->predicted_experimentally_resolved, atoms.data, (size_t)(n * n_slot) * sizeof(float));
+}
+
+// Centres of `bins` bins of equal width from 0; the last one is open and starts at `most`.
+static float *bin_centres(nf_arena *arena, int64_t bins, float most) {
+  float *centres = NF_NEW(arena, float, bins), step = bins > 2 ? most / (float)(bins - 2) : most;
+  for (int64_t i = 0; i < bins; i++) centres[i] = step * ((float)i + 0.5f);
+  return centres;
+}
+
+// 1 / (1 + (d / d0)^2) for every bin, with d0 of the TM-score (Zhang and Skolnick 2004, equation 5) for `size` residues.
+static void tm_terms(int64_t size, int64_t bins, const float *centres, float *terms) {
+  double d0 = 1.24 * cbrt((double)(size > 19 ? size : 19) - 15) - 1.8;
+  for (int64_t i = 0; i < bins; i++) terms[i] = (float)(1 / (1 + (double)centres[i] * centres[i] / (d0 * d0)));
+}
+
+static void emit(const nf_trace *trace, const char *name, const float *data, int n_dims, int64_t a, int64_t b) {
+  int64_t shape[2] = {a, b};
+  if (trace) trace->seam(trace->context, name, NF_F32, n_dims, shape, data);
+}
+
+nf_status confidence_run(const nf_model *model, const nf_batch *batch, const trunk_output *trunk, const float *positions,
+                         const nf_trace *trace, nf_arena *arena, confidence_output *ret_confidence) {
+  const float max_error = 31.0f;  // angstrom: where the last bin of PAE and PDE begins
+  int64_t n = batch->n_token, n_slot = batch->n_slot, pae_bins = tensor_last(model->confidence.pae),
+          plddt_bins = tensor_last(model->confidence.plddt);
+  confidence_output out = {.predicted_lddt = NF_NEW(arena, float, n * n_slot),
+                           .predicted_experimentally_resolved = NF_NEW(arena, float, n * n_slot),
+                           .full_pae = NF_NEW(arena, float, n * n),
+                           .full_pde = NF_NEW(arena, float, n * n),
+                           .tmscore_adjusted_pae_global = NF_NEW(arena, float, n * n),
+                           .tmscore_adjusted_pae_interface = NF_NEW(arena, float, n * n)};
+  nf_arena_mark mark = nf_arena_here(arena);
+  model_inputs inputs;
+  NF_TRY(inputs_create(model, batch, arena, &inputs));
+  confidence_arguments a = {.model = model, .inputs = &inputs, .trunk = trunk, .trace = trace, .output = &out};
+  float *beta = NF_NEW(arena, float, n * 3);
+  for (int64_t i = 0; i < n; i++)
+    for (int s = 0; s < 3; s++)
+      beta[i * 3 + s] = batch->pseudo_beta_mask[i] ? positions[(int64_t)batch->pseudo_beta_idxs[i] * 3 + s] : 0;
+  a.beta = beta;
+  a.pde_values = bin_centres(arena, tensor_last(model->confidence.pde), max_error);
+  a.pae_values = bin_centres(arena, pae_bins, max_error);
+  float *plddt = NF_NEW(arena, float, plddt_bins), *resolved = NF_NEW(arena, float, 2), *global = NF_NEW(arena, float, pae_bins);
+  for (int64_t i = 0; i < plddt_bins; i++) plddt[i] = 100.0f * ((float)i + 0.5f) / (float)plddt_bins;
+  resolved[1] = 1;
+  a.plddt_values = plddt;
+  a.resolved_values = resolved;
+  // A pair's size: the tokens of both chains, or of the one, that a masked-in pair counts.
+  int64_t n_real = 0, *chain = NF_NEW(arena, int64_t, n);
+  for (int64_t i = 0; i < n; i++) {
+    n_real += batch->seq_mask[i];
+    for (int64_t j = 0; j < n; j++)
+      chain[i] += batch->seq_mask[i] && batch->seq_mask[j] && batch->asym_id[i] == batch->asym_id[j];
+  }
+  int32_t *rows = NF_NEW(arena, int32_t, n * n);
+  a.n_sizes = 2 * n + 1;
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t j = 0; j < n; j++) {
+      int64_t size = chain[i] + chain[j];
+      if (batch->asym_id[i] == batch->asym_id[j]) size -= size / 2;
+      rows[i * n + j] = batch->seq_mask[i] && batch->seq_mask[j] ? (int32_t)size : 0;
+    }
+  float *interface = NF_NEW(arena, float, a.n_sizes * pae_bins);
+  for (int64_t size = 0; size < a.n_sizes; size++) tm_terms(size, pae_bins, a.pae_values, interface + size * pae_bins);
+  tm_terms(n_real, pae_bins, a.pae_values, global);
+  a.interface_row = rows;
+  a.interface_values = interface;
+  a.global_values = global;
+  nf_status status = model_run_body(model, confidence_body, &a, arena);
+  if (status == NF_OK) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+      for (int64_t j = 0; j < n; j++) {
+        if (!(batch->seq_mask[i] && batch->seq_mask[j])) out.full_pae[i * n + j] = out.full_pde[i * n + j] = 0;
+        sum += out.full_pde[i * n + j];
+      }
+    out.average_pde = (float)(sum / (double)(n_real * n_real));
+    emit(trace, "confidence_average_pde", &out.average_pde, 0, 1, 1);
+    emit(trace, "confidence_full_pae", out.full_pae, 2, n, n);
+    emit(trace, "confidence_full_pde", out.full_pde, 2, n, n);
+    emit(trace, "confidence_predicted_experimentally_resolved", out.predicted_experimentally_resolved, 2, n, n_slot);
+    emit(trace, "confidence_predicted_lddt", out.predicted_lddt, 2, n, n_slot);
+    emit(trace, "confidence_tmscore_adjusted_pae_global", out.tmscore_adjusted_pae_global, 2, n, n);
+    emit(trace, "confidence_tmscore_adjusted_pae_interface", out.tmscore_adjusted_pae_interface, 2, n, n);
+  }
+  nf_arena_reset(arena, mark);
+  *ret_confidence = out;
+  return status;
+}

@@ -1,0 +1,397 @@
+// Algorithms 18 to 22: the conditioning, one denoising call, and the sampler, for all samples at once.
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/fourier.h"
+#include "model/network.h"
+
+static const float sigma_data = 16.0f;  // angstrom: the spread of atom positions in training
+static const double pi = 3.14159265358979323846;
+
+// Above this size pair logits of the transformer's blocks are made anew in every step instead of kept.
+static const size_t logits_kept_at_most = (size_t)6 << 30;
+
+// What depends neither on noise level nor on positions: once a job.
+typedef struct {
+  nf_tensor token_mask, atom_mask;  // (N), (N A)
+  nf_tensor pair_cond;              // (N, N, c)
+  nf_tensor single_cond;            // (N, c): before the noise embedding
+  nf_tensor logits;                 // (n_super, blocks of one * H, N, N), or none: made in each step
+  atom_features atoms;
+  nf_tensor encoder_logits, decoder_logits;
+  block_conditions encoder[64], decoder[64];
+  const int32_t *atom_token;
+  const uint8_t *atom_mask_bytes;
+} diffusion_constants;
+
+static void super_block_logits(nf_context *context, const diffusion_weights *w, nf_tensor pair_cond, int i, nf_tensor out) {
+  int64_t n = pair_cond.shape[0], c = pair_cond.shape[2];
+  nf_tensor weight = tensor_slice(w->logits, i);
+  OP(context, pair_logits, .x = tensor_4(pair_cond.data, 1, n, n, c), .norm.scale = w->logits_norm, .w = weight,
+     .out = tensor_4(out.data, 1, tensor_count(weight) / c, n, n));
+}
+
+static void make_constants(nf_context *context, const nf_model *model, const model_inputs *inputs, nf_tensor target,
+                           nf_tensor single, nf_tensor pair, diffusion_constants *k) {
+  const diffusion_weights *w = &model->diffusion;
+  const nf_batch *batch = inputs->batch;
+  int64_t n = inputs->n_token, c_z = model->dims.c_z, c_s = model->dims.c_s, c_target = model->dims.c_target,
+          c_pair = model->c_cond_pair, c = model->c_cond;
+  k->token_mask = tensor_1(context_upload(context, inputs->token_mask, (size_t)n * 4), n);
+  k->atom_mask = tensor_1(context_upload(context, inputs->atom_mask, (size_t)(n * inputs->n_slot) * 4), n * inputs->n_slot);
+  k->atom_mask_bytes =
+      context_upload(context, batch ? batch->pred_dense_atom_mask : NULL, (size_t)(n * inputs->n_slot));
+  k->atom_token = context_upload(context, inputs->atom_token, (size_t)(inputs->n_subset * inputs->n_query) * 4);
+  k->single_cond = CONTEXT_2(context, n, c);
+  int64_t heads = w->blocks[0].q.shape[1], per_super = model->dims.n_diffusion_blocks / w->n_super * heads;
+  bool kept = (size_t)w->n_super * (size_t)(per_super * n * n) * sizeof(float) <= logits_kept_at_most;
+  k->logits = kept ? CONTEXT_4(context, w->n_super, per_super, n, n) : (nf_tensor){0};
+  k->pair_cond = CONTEXT_3(context, n, n, c_pair);
+
+  size_t mark = context_here(context);
+  nf_tensor both = CONTEXT_2(context, n, c_s + c_target);
+  OP(context, copy_columns, .x = single, .column = 0, .y = both);
+  OP(context, copy_columns, .x = target, .column = c_s, .y = both);
+  OP(context, linear, .x = both, .normalise = true, .norm.scale = w->single_norm, .w = w->single, .y = k->single_cond);
+  context_reset(context, mark);
+
+  // The pair is concatenated with one-hot encodings some rows at a time.
+  int64_t rows = n < 16 ? n : 16, wide = c_z + RELATIVE_CLASSES;
+  nf_tensor concat = CONTEXT_3(context, rows, n, wide);
+  const op_relative relative = {
+      .residue_index = context_upload(context, batch ? batch->residue_index : NULL, (size_t)n * 4),
+      .token_index = context_upload(context, batch ? batch->token_index : NULL, (size_t)n * 4),
+      .asym_id = context_upload(context, batch ? batch->asym_id : NULL, (size_t)n * 4),
+      .entity_id = context_upload(context, batch ? batch->entity_id : NULL, (size_t)n * 4),
+      .sym_id = context_upload(context, batch ? batch->sym_id : NULL, (size_t)n * 4)};
+  for (int64_t first = 0; first < n; first += rows) {
+    int64_t count = n - first < rows ? n - first : rows;
+    nf_tensor part = tensor_2(context->dry ? NULL : k->pair_cond.data + first * n * c_pair, count * n, c_pair);
+    OP(context, relative_concat, .relative = relative, .pair = pair, .first = first, .n = count, .out = concat);
+    OP(context, linear, .x = tensor_2(concat.data, count * n, wide), .normalise = true, .norm.scale = w->pair_norm,
+       .w = w->pair, .y = part);
+  }
+  context_reset(context, mark);
+  for (int i = 0; i < 2; i++)
+    OP(context, transition, .x = tensor_2(k->pair_cond.data, n * n, c_pair), .norm = w->pair_transition[i].norm,
+       .w1 = w->pair_transition[i].w1, .w2 = w->pair_transition[i].w2);
+  for (int i = 0; i < w->n_super && kept; i++)
+    super_block_logits(context, w, k->pair_cond, i, tensor_slice(k->logits, i));
+
+  k->atoms = atom_encoder_features(context, &w->encoder, inputs, single, tensor_2(k->pair_cond.data, n * n, c_pair));
+  k->encoder_logits = atom_logits(context, &w->encoder.transformer, &k->atoms);
+  k->decoder_logits = atom_logits(context, &w->decoder, &k->atoms);
+  NF_ASSERT(w->encoder.transformer.n_blocks <= 64 && w->decoder.n_blocks <= 64);
+  for (int i = 0; i < w->encoder.transformer.n_blocks; i++)
+    k->encoder[i] = diffusion_conditions(context, &w->encoder.transformer.blocks[i], k->atoms.cond);
+  for (int i = 0; i < w->decoder.n_blocks; i++)
+    k->decoder[i] = diffusion_conditions(context, &w->decoder.blocks[i], k->atoms.cond);
+}
+
+// Algorithm 21, lines 6 to 10. Returns (N, c).
+static nf_tensor single_conditioning(nf_context *context, const nf_model *model, const diffusion_constants *k,
+                                     float noise_level) {
+  const diffusion_weights *w = &model->diffusion;
+  int64_t n = k->single_cond.shape[0], c = k->single_cond.shape[1];
+  nf_tensor cond = CONTEXT_2(context, n, c);
+  size_t mark = context_here(context);
+  float embedding[FOURIER_SIZE];
+  float level = 0.25f * logf(noise_level / sigma_data);
+  for (int i = 0; i < FOURIER_SIZE; i++) {
+    float phase = level * w->fourier_weight[i] + w->fourier_bias[i];
+    embedding[i] = (float)cos(2 * pi * (double)phase);
+  }
+  nf_tensor noise = CONTEXT_2(context, 1, FOURIER_SIZE), added = CONTEXT_2(context, 1, c);
+  if (!context->dry) context->ops->upload(noise.data, embedding, sizeof embedding);
+  OP(context, linear, .x = noise, .normalise = true, .norm.scale = w->noise_norm, .w = w->noise, .y = added);
+  OP(context, scale, .x = k->single_cond, .factor = 1, .y = cond);
+  OP(context, scale, .x = added, .factor = 1, .add = true, .y = cond);
+  for (int i = 0; i < 2; i++)
+    OP(context, transition, .x = cond, .norm = w->single_transition[i].norm, .w1 = w->single_transition[i].w1,
+       .w2 = w->single_transition[i].w2);
+  context_reset(context, mark);
+  return cond;
+}
+
+// Algorithm 20: noisy positions (B, N A, 3) to denoised ones. trace: of one sample's call, or NULL.
+static void denoise(nf_context *context, const nf_model *model, const model_inputs *inputs, const diffusion_constants *k,
+                    nf_tensor noisy, float noise_level, const nf_trace *trace, const char *prefix, nf_tensor denoised) {
+  const diffusion_weights *w = &model->diffusion;
+  int64_t n_b = noisy.shape[0], n = inputs->n_token, n_slot = inputs->n_slot, m = inputs->n_subset * inputs->n_query,
+          c_token = model->dims.c_token, c_atom = model->dims.c_atom;
+  float size = sqrtf(noise_level * noise_level + sigma_data * sigma_data);
+  size_t mark = context_here(context);
+  nf_tensor cond = single_conditioning(context, model, k, noise_level);
+  trace_tensor(context, trace, prefix, "_diff_single_cond", cond);
+  trace_tensor(context, trace, prefix, "_diff_pair_cond", k->pair_cond);
+
+  // Atoms: positions into windows, the encoder, the mean over each token.
+  nf_tensor x = CONTEXT_3(context, n_b, m, c_atom), act = CONTEXT_3(context, n_b, n, c_token);
+  nf_tensor x_flat = tensor_2(x.data, n_b * m, c_atom);
+  size_t inner = context_here(context);
+  nf_tensor scaled = CONTEXT_3(context, n_b, n * n_slot, 3), windows = CONTEXT_3(context, n_b, m, 3);
+  OP(context, scale, .x = noisy, .factor = 1.0f / size, .row_factor = k->atom_mask, .y = scaled);
+  OP(context, gather, .x = scaled, .index = k->atoms.atom_index, .y = windows);
+  OP(context, linear, .x = tensor_2(windows.data, n_b * m, 3), .w = w->encoder.positions, .y = x_flat);
+  context_reset(context, inner);
+  OP(context, scale, .x = k->atoms.cond, .factor = 1, .add = true, .y = x_flat);
+  atom_transformer(context, &w->encoder.transformer, &k->atoms, k->encoder_logits, k->encoder, x);
+  OP(context, scale, .x = x_flat, .factor = 1, .row_factor = k->atoms.query_mask, .y = x_flat);
+  nf_tensor wide = CONTEXT_3(context, 1, m, c_token);
+  for (int64_t b = 0; b < n_b; b++) {
+    nf_tensor tokens = tensor_slice(act, b);
+    OP(context, linear, .x = tensor_slice(x, b), .w = w->encoder.aggregate, .y = tensor_2(wide.data, m, c_token));
+    OP(context, atoms_to_tokens, .x = wide, .index = k->atoms.token_atom, .mask = k->atom_mask_bytes, .n_slot = n_slot,
+       .y = tensor_3(tokens.data, 1, n, c_token));
+  }
+  int64_t n_s = inputs->n_subset, n_q = inputs->n_query, all = inputs->n_subset_full;
+  trace_subsets(context, trace, prefix, "_enc_diffusion_pair_cond", k->atoms.pair, all);
+  trace_subsets(context, trace, prefix, "_enc_diffusion_queries_single_cond",
+                tensor_3(k->atoms.cond.data, n_s, n_q, c_atom), all);
+  trace_subsets(context, trace, prefix, "_enc_diffusion_skip_connection", tensor_3(x.data, n_s, n_q, c_atom), all);
+  trace_tensor(context, trace, prefix, "_enc_diffusion_token_act", tensor_2(act.data, n, c_token));
+  context_reset(context, inner);
+
+  // Tokens: the transformer. Conditions serve all samples.
+  nf_tensor act_flat = tensor_2(act.data, n_b * n, c_token), added = CONTEXT_2(context, n, c_token);
+  OP(context, linear, .x = cond, .normalise = true, .norm.scale = w->cond_norm, .w = w->cond, .y = added);
+  OP(context, scale, .x = added, .factor = 1, .add = true, .y = act_flat);
+  int per_super = model->dims.n_diffusion_blocks / w->n_super;
+  int64_t heads = w->blocks[0].q.shape[1];
+  bool kept = tensor_given(k->logits);
+  nf_tensor fresh = kept ? (nf_tensor){0} : CONTEXT_3(context, per_super * heads, n, n);
+  for (int i = 0; i < model->dims.n_diffusion_blocks; i++) {
+    if (!kept && i % per_super == 0) super_block_logits(context, w, k->pair_cond, i / per_super, fresh);
+    nf_tensor logits = kept ? tensor_slice(k->logits, i / per_super) : fresh;
+    nf_tensor mine = tensor_3(context->dry ? NULL : logits.data + i % per_super * heads * n * n, heads, n, n);
+    size_t block = context_here(context);
+    block_conditions conditions = diffusion_conditions(context, &w->blocks[i], cond);
+    diffusion_block_attention(context, &w->blocks[i], &conditions, act, mine, k->token_mask);
+    diffusion_block_transition(context, &w->blocks[i], &conditions, act);
+    context_reset(context, block);
+  }
+  OP(context, layer_norm, .x = act_flat, .norm.scale = w->out_norm, .y = act_flat);
+  trace_tensor(context, trace, prefix, "_diff_token_act_after_transformer_norm", tensor_2(act.data, n, c_token));
+  context_reset(context, inner);
+
+  // Atoms again: the decoder.
+  nf_tensor narrow = CONTEXT_3(context, n_b, n, c_atom), moves = CONTEXT_3(context, n_b, m, 3),
+            update = CONTEXT_3(context, n_b, n * n_slot, 3);
+  OP(context, linear, .x = act_flat, .w = w->broadcast, .y = tensor_2(narrow.data, n_b * n, c_atom));
+  OP(context, gather, .x = narrow, .index = k->atom_token, .add = true, .y = x);
+  OP(context, scale, .x = x_flat, .factor = 1, .row_factor = k->atoms.query_mask, .y = x_flat);
+  atom_transformer(context, &w->decoder, &k->atoms, k->decoder_logits, k->decoder, x);
+  OP(context, scale, .x = x_flat, .factor = 1, .row_factor = k->atoms.query_mask, .y = x_flat);
+  OP(context, linear, .x = x_flat, .normalise = true, .norm.scale = w->atom_norm, .w = w->update,
+     .y = tensor_2(moves.data, n_b * m, 3));
+  OP(context, gather, .x = moves, .index = k->atoms.token_atom, .y = update);
+  trace_tensor(context, trace, prefix, "_diff_position_update", tensor_3(update.data, n, n_slot, 3));
+  OP(context, scale, .x = noisy, .factor = sigma_data * sigma_data / (size * size), .row_factor = k->atom_mask,
+     .y = denoised);
+  OP(context, scale, .x = update, .factor = noise_level * sigma_data / size, .row_factor = k->atom_mask, .add = true,
+     .y = denoised);
+  trace_tensor(context, trace, prefix, "_out", tensor_3(denoised.data, n, n_slot, 3));
+  context_reset(context, mark);
+}
+
+typedef struct {
+  const nf_model *model;
+  const model_inputs *inputs;
+  const trunk_output *trunk;  // NULL in a dry run
+  const diffusion_options *options;
+  float *positions;           // out, on the host: (samples, N, A, 3)
+  // For one denoising call instead of the sampler:
+  const float *noisy;
+  float noise_level;
+  const char *prefix;
+  // Traced sampler: (steps, ...) arrays on the host, or all NULL.
+  float *rotations, *translations, *augmented, *normals, *noisy_steps, *denoised_steps, *out_steps, *t_hats, *scales;
+} diffusion_arguments;
+
+static void upload_trunk(nf_context *context, const nf_model *model, const trunk_output *trunk, int64_t n, nf_tensor *target,
+                         nf_tensor *single, nf_tensor *pair) {
+  int64_t c_target = model->dims.c_target, c_s = model->dims.c_s, c_z = model->dims.c_z;
+  *target = tensor_2(context_upload(context, trunk ? trunk->target_feat : NULL, (size_t)(n * c_target) * 4), n, c_target);
+  *single = tensor_2(context_upload(context, trunk ? trunk->single : NULL, (size_t)(n * c_s) * 4), n, c_s);
+  *pair = tensor_3(context_upload(context, trunk ? trunk->pair : NULL, (size_t)(n * n * c_z) * 4), n, n, c_z);
+}
+
+static void denoise_body(nf_context *context, void *arguments) {
+  diffusion_arguments *a = arguments;
+  int64_t n = a->inputs->n_token, atoms = n * a->inputs->n_slot;
+  nf_tensor target, single, pair;
+  upload_trunk(context, a->model, a->trunk, n, &target, &single, &pair);
+  nf_tensor noisy = CONTEXT_3(context, 1, atoms, 3), denoised = CONTEXT_3(context, 1, atoms, 3);
+  diffusion_constants constants;
+  make_constants(context, a->model, a->inputs, target, single, pair, &constants);
+  if (!context->dry) context->ops->upload(noisy.data, a->noisy, (size_t)(atoms * 3) * sizeof(float));
+  denoise(context, a->model, a->inputs, &constants, noisy, a->noise_level, a->options->trace, a->prefix, denoised);
+  if (!context->dry) context->ops->download(a->positions, denoised.data, (size_t)(atoms * 3) * sizeof(float));
+}
+
+nf_status diffusion_denoise(const nf_model *model, const nf_batch *batch, const trunk_output *trunk,
+                            const float *positions_noisy, float noise_level, const char *prefix, const nf_trace *trace,
+                            nf_arena *arena, float *positions_out) {
+  if (!(noise_level > 0)) return nf_fail(NF_INPUT, "noise level %g is not above 0", (double)noise_level);
+  nf_arena_mark mark = nf_arena_here(arena);
+  model_inputs inputs;
+  NF_TRY(inputs_create(model, batch, arena, &inputs));
+  diffusion_options options = {.n_samples = 1, .trace = trace};
+  diffusion_arguments a = {.model = model, .inputs = &inputs, .trunk = trunk, .options = &options,
+                           .positions = positions_out, .noisy = positions_noisy, .noise_level = noise_level,
+                           .prefix = prefix};
+  nf_status status = model_run_body(model, denoise_body, &a, arena);
+  nf_arena_reset(arena, mark);
+  return status;
+}
+
+static float schedule(int step, int steps) {
+  const double s_max = 160, s_min = 0.0004, p = 7;
+  double t = (double)step / steps;
+  return (float)((double)sigma_data * pow(pow(s_max, 1 / p) + t * (pow(s_min, 1 / p) - pow(s_max, 1 / p)), p));
+}
+
+// Two normal vectors made orthonormal, and their cross product, as rows.
+static void random_rotation(nf_key key, float r[9]) {
+  float *e0 = r, *e1 = r + 3, *e2 = r + 6;
+  nf_random_normals(key, 0, 6, r);
+  float norm = sqrtf(e0[0] * e0[0] + e0[1] * e0[1] + e0[2] * e0[2]);
+  for (int i = 0; i < 3; i++) e0[i] /= fmaxf(norm, 1e-10f);
+  float along = e1[0] * e0[0] + e1[1] * e0[1] + e1[2] * e0[2];
+  for (int i = 0; i < 3; i++) e1[i] -= along * e0[i];
+  norm = sqrtf(e1[0] * e1[0] + e1[1] * e1[1] + e1[2] * e1[2]);
+  for (int i = 0; i < 3; i++) e1[i] /= fmaxf(norm, 1e-10f);
+  for (int i = 0; i < 3; i++) e2[i] = e0[(i + 1) % 3] * e1[(i + 2) % 3] - e0[(i + 2) % 3] * e1[(i + 1) % 3];
+}
+
+static void keep(const nf_context *context, float *steps, int step, nf_tensor t) {
+  if (context->dry || !steps) return;
+  int64_t count = tensor_count(t);
+  context->ops->download(steps + step * count, t.data, (size_t)count * sizeof(float));
+}
+
+static void sample_body(nf_context *context, void *arguments) {
+  enum { MAX_SAMPLES = 1024 };
+  const float gamma_0 = 0.8f, gamma_min = 1.0f, noise_scale = 1.003f, step_scale = 1.5f;
+  diffusion_arguments *a = arguments;
+  const diffusion_options *options = a->options;
+  const nf_trace *trace = options->trace;
+  int64_t n = a->inputs->n_token, n_slot = a->inputs->n_slot, atoms = n * n_slot, n_b = options->n_samples;
+  NF_ASSERT(n_b <= MAX_SAMPLES);
+  nf_tensor target, single, pair;
+  upload_trunk(context, a->model, a->trunk, n, &target, &single, &pair);
+  nf_tensor x = CONTEXT_3(context, n_b, atoms, 3), denoised = CONTEXT_3(context, n_b, atoms, 3);
+  diffusion_constants constants;
+  make_constants(context, a->model, a->inputs, target, single, pair, &constants);
+
+  // The first draw is indexed as if tokens were padded to the bucket; a step's draw has a key of its own per sample.
+  int64_t padded = options->noise_tokens > n ? options->noise_tokens : n;
+  nf_key keys[MAX_SAMPLES], noise_keys[MAX_SAMPLES], pair_of_keys[2];
+  int64_t first[MAX_SAMPLES];
+  float rotations[MAX_SAMPLES * 9], translations[MAX_SAMPLES * 3];
+  nf_key_split(options->key, 2, pair_of_keys);
+  nf_key_split(pair_of_keys[0], (int)n_b, keys);
+  for (int64_t b = 0; b < n_b; b++) {
+    noise_keys[b] = pair_of_keys[1];
+    first[b] = b * padded * n_slot * 3;
+  }
+  float level = schedule(0, options->steps);
+  OP(context, scale, .x = x, .factor = 0, .y = x);
+  OP(context, add_normals, .x = x, .keys = noise_keys, .first = first, .factor = 1);
+  if (n_b == 1) trace_tensor(context, trace, "", "sampling_init_normal", tensor_3(x.data, n, n_slot, 3));
+  OP(context, scale, .x = x, .factor = level, .y = x);
+
+  int steps = context->dry ? 1 : options->steps;
+  for (int step = 0; step < steps; step++) {
+    float previous = schedule(step, options->steps);
+    level = schedule(step + 1, options->steps);
+    for (int64_t b = 0; b < n_b; b++) {
+      nf_key three[3], two[2];
+      nf_key_split(keys[b], 3, three);
+      keys[b] = three[0];
+      noise_keys[b] = three[1];
+      nf_key_split(three[2], 2, two);
+      random_rotation(two[0], rotations + b * 9);
+      nf_random_normals(two[1], 0, 3, translations + b * 3);
+    }
+    float t_hat = previous * (1 + (level > gamma_min ? gamma_0 : 0));
+    float extra = noise_scale * sqrtf(fmaxf(t_hat * t_hat - previous * previous, 0.0f));
+    OP(context, augment, .x = x, .mask = constants.atom_mask, .rotation = rotations, .translation = translations);
+    keep(context, a->augmented, step, x);
+    OP(context, add_normals, .x = x, .keys = noise_keys, .factor = extra);
+    keep(context, a->noisy_steps, step, x);
+    denoise(context, a->model, a->inputs, &constants, x, t_hat, NULL, "", denoised);
+    keep(context, a->denoised_steps, step, denoised);
+    // x + step_scale (level - t_hat) (x - denoised) / t_hat
+    float along = step_scale * (level - t_hat) / t_hat;
+    OP(context, scale, .x = x, .factor = 1 + along, .y = x);
+    OP(context, scale, .x = denoised, .factor = -along, .add = true, .y = x);
+    keep(context, a->out_steps, step, x);
+    if (context->dry) continue;
+    if (a->rotations) {
+      memcpy(a->rotations + step * 9, rotations, 9 * sizeof(float));
+      memcpy(a->translations + step * 3, translations, 3 * sizeof(float));
+      nf_random_normals(noise_keys[0], 0, atoms * 3, a->normals + step * atoms * 3);
+      a->t_hats[step] = t_hat;
+      a->scales[step] = extra;
+    }
+    if (options->ticker) options->ticker->step(options->ticker->context, 1);
+  }
+  if (!context->dry)
+    context->ops->download(a->positions, x.data, (size_t)(n_b * atoms * 3) * sizeof(float));
+}
+
+static void emit(const nf_trace *trace, const char *name, const float *data, int n_dims, int64_t a, int64_t b, int64_t c,
+                 int64_t d) {
+  int64_t shape[4] = {a, b, c, d};
+  trace->seam(trace->context, name, NF_F32, n_dims, shape, data);
+}
+
+nf_status diffusion_run(const nf_model *model, const nf_batch *batch, const trunk_output *trunk,
+                        const diffusion_options *options, nf_arena *arena, float **ret_positions) {
+  if (options->steps < 1) return nf_fail(NF_INPUT, "diffusion_steps is %d, but at least one is needed", options->steps);
+  if (options->n_samples < 1 || options->n_samples > 1024)
+    return nf_fail(NF_INPUT, "num_diffusion_samples is %d, but it must be between 1 and 1024", options->n_samples);
+  int64_t n = batch->n_token, n_slot = batch->n_slot, atoms = n * n_slot, n_b = options->n_samples, steps = options->steps;
+  float *positions = nf_arena_alloc(arena, (size_t)(n_b * atoms * 3) * sizeof(float));
+  nf_arena_mark mark = nf_arena_here(arena);
+  model_inputs inputs;
+  NF_TRY(inputs_create(model, batch, arena, &inputs));
+  diffusion_arguments a = {.model = model, .inputs = &inputs, .trunk = trunk, .options = options, .positions = positions};
+  const nf_trace *trace = options->trace;
+  bool traced = trace && n_b == 1;
+  if (traced) {
+    a.rotations = NF_NEW(arena, float, steps * 9);
+    a.translations = NF_NEW(arena, float, steps * 3);
+    a.t_hats = NF_NEW(arena, float, steps);
+    a.scales = NF_NEW(arena, float, steps);
+    float **arrays[] = {&a.augmented, &a.normals, &a.noisy_steps, &a.denoised_steps, &a.out_steps};
+    for (int i = 0; i < 5; i++) *arrays[i] = NF_NEW(arena, float, steps * atoms * 3);
+  }
+  nf_status status = model_run_body(model, sample_body, &a, arena);
+  if (status == NF_OK && trace) {
+    float *levels = NF_NEW(arena, float, steps + 1);
+    for (int i = 0; i <= steps; i++) levels[i] = schedule(i, (int)steps);
+    emit(trace, "noise_levels", levels, 1, steps + 1, 1, 1, 1);
+    emit(trace, "full_sample_atom_positions", positions, 4, n_b, n, n_slot, 3);
+    uint8_t *mask = NF_NEW(arena, uint8_t, n_b * atoms);
+    for (int64_t i = 0; i < n_b * atoms; i++) mask[i] = batch->pred_dense_atom_mask[i % atoms];
+    int64_t shape[3] = {n_b, n, n_slot};
+    trace->seam(trace->context, "full_sample_mask", NF_BOOL, 3, shape, mask);
+  }
+  if (status == NF_OK && traced) {
+    emit(trace, "sampling_rot", a.rotations, 3, steps, 3, 3, 1);
+    emit(trace, "sampling_trans", a.translations, 2, steps, 3, 1, 1);
+    emit(trace, "sampling_aug_out", a.augmented, 4, steps, n, n_slot, 3);
+    emit(trace, "sampling_noise_normal", a.normals, 4, steps, n, n_slot, 3);
+    emit(trace, "sampling_t_hat", a.t_hats, 1, steps, 1, 1, 1);
+    emit(trace, "sampling_noise_scale", a.scales, 1, steps, 1, 1, 1);
+    emit(trace, "sampling_pos_noisy", a.noisy_steps, 4, steps, n, n_slot, 3);
+    emit(trace, "sampling_pos_denoised", a.denoised_steps, 4, steps, n, n_slot, 3);
+    emit(trace, "sampling_pos_out", a.out_steps, 4, steps, n, n_slot, 3);
+  }
+  nf_arena_reset(arena, mark);
+  *ret_positions = positions;
+  return status;
+}

@@ -1,0 +1,49 @@
+// Running a module in memory that a dry pass has counted, and handing seams to a trace.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/network.h"
+
+nf_status model_run_body(const nf_model *model, model_body body, void *arguments, nf_arena *arena) {
+  nf_context dry = context_dry(model->ops);
+  body(&dry, arguments);
+  nf_arena_mark mark = nf_arena_here(arena);
+  void *memory = model->ops->host_memory ? nf_arena_alloc(arena, dry.peak) : model->ops->allocate(dry.peak);
+  if (!memory)
+    return nf_fail(NF_MEMORY, "the device has not the %.1f GiB that this job needs: fold fewer tokens or use --device=cpu",
+                   (double)dry.peak / (1 << 30));
+  nf_context context = context_create(model->ops, memory, dry.peak);
+  body(&context, arguments);
+  if (model->ops->host_memory) nf_arena_reset(arena, mark);
+  else model->ops->release(memory);
+  return NF_OK;
+}
+
+static void hand_over(const nf_context *context, const nf_trace *trace, const char *prefix, const char *name, nf_tensor t,
+                      int64_t first_axis) {
+  if (context->dry || !trace) return;
+  char full[128];
+  snprintf(full, sizeof full, "%s%s", prefix, name);
+  int64_t shape[TENSOR_MAX_DIMS], count = tensor_count(t);
+  memcpy(shape, t.shape, sizeof shape);
+  shape[0] = first_axis;
+  const float *data = t.data;
+  float *copy = NULL;
+  if (!context->ops->host_memory || first_axis > t.shape[0]) {
+    copy = nf_calloc((size_t)(count / t.shape[0] * first_axis), sizeof(float));
+    context->ops->download(copy, t.data, (size_t)count * sizeof(float));
+    data = copy;
+  }
+  trace->seam(trace->context, full, NF_F32, t.n_dims, shape, data);
+  free(copy);
+}
+
+void trace_tensor(const nf_context *context, const nf_trace *trace, const char *prefix, const char *name, nf_tensor t) {
+  hand_over(context, trace, prefix, name, t, t.shape[0]);
+}
+
+void trace_subsets(const nf_context *context, const nf_trace *trace, const char *prefix, const char *name, nf_tensor t,
+                   int64_t n_subset_full) {
+  hand_over(context, trace, prefix, name, t, n_subset_full);
+}

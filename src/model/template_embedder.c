@@ -1,0 +1,37 @@
+// Algorithm 16: templates into the pair representation.
+#include "model/network.h"
+
+void template_embedder(nf_context *context, const nf_model *model, const model_inputs *inputs, nf_tensor pair,
+                       nf_tensor mask) {
+  const template_weights *w = &model->templates;
+  int64_t n = inputs->n_token, c = tensor_last(w->query), c_z = tensor_last(pair);
+  size_t mark = context_here(context);
+  nf_tensor query = CONTEXT_3(context, n, n, c), act = CONTEXT_3(context, n, n, c), sum = CONTEXT_3(context, n, n, c);
+  const int32_t *asym_id = context_upload(context, inputs->batch ? inputs->batch->asym_id : NULL, (size_t)n * 4);
+  OP(context, linear, .x = tensor_2(pair.data, n * n, c_z), .normalise = true, .norm = w->query_norm, .w = w->query,
+     .y = query);
+  OP(context, scale, .x = sum, .factor = 0, .y = sum);
+  // The absent templates count as well: the mean is over all of them.
+  for (int k = 0; k < inputs->n_distinct_templates; k++) {
+    const template_features *t = inputs->templates ? &inputs->templates[k] : &(template_features){0};
+    size_t inner = context_here(context);
+    nf_tensor beta_mask = tensor_1(context_upload(context, t->beta_mask, (size_t)n * 4), n);
+    OP(context, scale, .x = query, .factor = 1, .y = act);
+    OP(context, distance_embed, .positions = tensor_2(context_upload(context, t->beta, (size_t)n * 12), n, 3),
+       .mask = beta_mask, .group = asym_id, .w = w->distance, .y = act);
+    OP(context, template_embed, .residue_class = context_upload(context, t->residue_class, (size_t)n * 4),
+       .asym_id = asym_id, .beta_mask = beta_mask,
+       .frame_mask = tensor_1(context_upload(context, t->frame_mask, (size_t)n * 4), n),
+       .frame = tensor_2(context_upload(context, t->frame, (size_t)n * 48), n, 12), .w_beta_mask = w->beta_mask,
+       .w_class_j = w->class_j, .w_class_i = w->class_i,
+       .w_direction = {w->direction[0], w->direction[1], w->direction[2]}, .w_frame_mask = w->frame_mask, .y = act);
+    for (int i = 0; i < model->dims.n_template_blocks; i++) pair_block(context, &w->blocks[i], act, mask);
+    OP(context, layer_norm, .x = act, .norm = w->out_norm, .y = act);
+    OP(context, scale, .x = act, .factor = (float)t->count, .add = true, .y = sum);
+    context_reset(context, inner);
+  }
+  OP(context, scale, .x = sum, .factor = 1.0f / (1e-7f + (float)inputs->n_template), .y = sum);
+  OP(context, linear, .x = tensor_2(sum.data, n * n, c), .relu_input = true, .w = w->out, .add = true,
+     .y = tensor_2(pair.data, n * n, c_z));
+  context_reset(context, mark);
+}

@@ -1,0 +1,214 @@
+// Algorithm 1, lines 1 to 14: features to single and pair representation, recycled.
+#include <stdio.h>
+#include <string.h>
+
+#include "model/network.h"
+
+// Algorithm 2 with 5: residue class, profile and deletion mean, then what the reference conformers' atoms give.
+void input_embedder(nf_context *context, const nf_model *model, const model_inputs *inputs, const nf_trace *trace,
+                    nf_tensor target) {
+  const atom_encoder_weights *w = &model->encoder;
+  int64_t n = inputs->n_token, c_act = tensor_last(w->aggregate), c_base = tensor_last(target) - c_act,
+          m = inputs->n_subset * inputs->n_query, c_atom = tensor_last(w->ref_pos);
+  size_t mark = context_here(context);
+  nf_tensor act = CONTEXT_2(context, n, c_act);
+  nf_tensor base = tensor_2(context_upload(context, inputs->token_features, (size_t)(n * c_base) * 4), n, c_base);
+  atom_features f = atom_encoder_features(context, w, inputs, (nf_tensor){0}, (nf_tensor){0});
+  nf_tensor logits = atom_logits(context, &w->transformer, &f), x = CONTEXT_3(context, 1, m, c_atom);
+  block_conditions conditions[64];
+  NF_ASSERT(w->transformer.n_blocks <= 64);
+  for (int i = 0; i < w->transformer.n_blocks; i++)
+    conditions[i] = diffusion_conditions(context, &w->transformer.blocks[i], f.cond);
+  OP(context, scale, .x = f.cond, .factor = 1, .y = tensor_2(x.data, m, c_atom));
+  atom_transformer(context, &w->transformer, &f, logits, conditions, x);
+  OP(context, scale, .x = tensor_2(x.data, m, c_atom), .factor = 1, .row_factor = f.query_mask,
+     .y = tensor_2(x.data, m, c_atom));
+  nf_tensor wide = CONTEXT_3(context, 1, m, c_act);
+  OP(context, linear, .x = tensor_2(x.data, m, c_atom), .w = w->aggregate, .y = tensor_2(wide.data, m, c_act));
+  const uint8_t *atom_mask = context_upload(context, inputs->batch ? inputs->batch->pred_dense_atom_mask : NULL,
+                                            (size_t)(n * inputs->n_slot));
+  OP(context, atoms_to_tokens, .x = wide, .index = f.token_atom, .mask = atom_mask, .n_slot = inputs->n_slot,
+     .y = tensor_3(act.data, 1, n, c_act));
+  const char *prefix = "enc_evoformer_conditioning_";
+  int64_t n_s = inputs->n_subset, n_q = inputs->n_query, all = inputs->n_subset_full;
+  trace_subsets(context, trace, prefix, "pair_cond", f.pair, all);
+  trace_subsets(context, trace, prefix, "queries_single_cond", tensor_3(f.cond.data, n_s, n_q, c_atom), all);
+  trace_subsets(context, trace, prefix, "skip_connection", tensor_3(x.data, n_s, n_q, c_atom), all);
+  trace_tensor(context, trace, prefix, "token_act", act);
+  OP(context, copy_columns, .x = base, .column = 0, .y = target);
+  OP(context, copy_columns, .x = act, .column = c_base, .y = target);
+  trace_tensor(context, trace, "", "target_feat", target);
+  context_reset(context, mark);
+}
+
+// The MSA rows that a pass reads: host arrays, filled for each pass.
+typedef struct {
+  int64_t most;   // rows that the pass may need
+  int64_t n_row;  // rows that count
+  int8_t *rows, *deletions;  // (n_row, N)
+  float *mask;               // (n_row, N)
+  float *column_mask;        // (N)
+  int32_t *order;            // (R)
+} msa_rows;
+
+typedef struct {
+  const nf_model *model;
+  const model_inputs *inputs;
+  const trunk_options *options;
+  msa_rows msa;
+  nf_arena *arena;        // host scratch
+  trunk_output *output;   // on the host; NULL in a dry run
+} trunk_arguments;
+
+static void tick(const nf_context *context, const nf_ticker *ticker) {
+  if (!context->dry && ticker) ticker->step(ticker->context, 1);
+}
+
+// Rows without any unmasked position change nothing that the pair representation sees: they are left out.
+static void choose_rows(const nf_batch *batch, int num_msa, const int32_t *order, msa_rows *msa) {
+  int64_t n = batch->n_token;
+  msa->n_row = 0;
+  memset(msa->column_mask, 0, (size_t)n * sizeof(float));
+  for (int64_t r = 0; r < num_msa; r++) {
+    // Reading beyond the MSA gives its last row again, as the reference does.
+    int64_t row = order[r < batch->n_row ? r : batch->n_row - 1];
+    bool any = false;
+    for (int64_t i = 0; i < n; i++) any = any || batch->msa_mask[row * n + i];
+    if (!any) continue;
+    for (int64_t i = 0; i < n; i++) {
+      int64_t to = msa->n_row * n + i;
+      msa->rows[to] = batch->msa[row * n + i];
+      msa->deletions[to] = batch->deletion_matrix[row * n + i];
+      msa->mask[to] = batch->msa_mask[row * n + i];
+      if (batch->msa_mask[row * n + i]) msa->column_mask[i] = 1;
+    }
+    msa->n_row++;
+  }
+  if (msa->n_row == 0) {  // one masked row stands for all
+    memset(msa->rows, 0, (size_t)n);
+    memset(msa->deletions, 0, (size_t)n);
+    memset(msa->mask, 0, (size_t)n * sizeof(float));
+    msa->n_row = 1;
+  }
+}
+
+static void msa_module(nf_context *context, const trunk_arguments *a, nf_tensor msa_target, nf_tensor pair, nf_tensor mask) {
+  const nf_model *model = a->model;
+  int64_t n = a->inputs->n_token, r = a->msa.n_row, c_m = model->dims.c_m;
+  size_t mark = context_here(context);
+  nf_tensor msa = CONTEXT_3(context, r, n, c_m);
+  nf_tensor msa_mask = tensor_2(context_upload(context, a->msa.mask, (size_t)(r * n) * 4), r, n);
+  nf_tensor column_mask = tensor_1(context_upload(context, a->msa.column_mask, (size_t)n * 4), n);
+  OP(context, msa_embed, .rows = context_upload(context, a->msa.rows, (size_t)(r * n)),
+     .deletions = context_upload(context, a->msa.deletions, (size_t)(r * n)), .w = model->msa, .target = msa_target,
+     .msa = msa);
+  for (int i = 0; i < model->dims.n_msa_blocks; i++)
+    msa_block(context, &model->msa_blocks[i], msa, pair, msa_mask, column_mask, mask);
+  context_reset(context, mark);
+}
+
+static void trunk_body(nf_context *context, void *arguments) {
+  trunk_arguments *a = arguments;
+  const nf_model *model = a->model;
+  const model_inputs *inputs = a->inputs;
+  const nf_batch *batch = inputs->batch;
+  const nf_trace *trace = a->options->trace;
+  int64_t n = inputs->n_token, c_z = model->dims.c_z, c_s = model->dims.c_s, c_target = model->dims.c_target;
+  nf_tensor target = CONTEXT_2(context, n, c_target), single = CONTEXT_2(context, n, c_s), pair = CONTEXT_3(context, n, n, c_z);
+  nf_tensor left = CONTEXT_2(context, n, c_z), right = CONTEXT_2(context, n, c_z),
+            msa_target = CONTEXT_2(context, n, model->dims.c_m);
+  nf_tensor mask = tensor_1(context_upload(context, inputs->token_mask, (size_t)n * 4), n);
+  const op_relative relative = {
+      .residue_index = context_upload(context, batch ? batch->residue_index : NULL, (size_t)n * 4),
+      .token_index = context_upload(context, batch ? batch->token_index : NULL, (size_t)n * 4),
+      .asym_id = context_upload(context, batch ? batch->asym_id : NULL, (size_t)n * 4),
+      .entity_id = context_upload(context, batch ? batch->entity_id : NULL, (size_t)n * 4),
+      .sym_id = context_upload(context, batch ? batch->sym_id : NULL, (size_t)n * 4)};
+  const int64_t *bonds = context_upload(context, inputs->bonds, (size_t)inputs->n_bonds * sizeof(int64_t));
+  nf_tensor flat = tensor_2(pair.data, n * n, c_z);
+
+  input_embedder(context, model, inputs, trace, target);
+  OP(context, linear, .x = target, .w = model->left_single, .y = left);
+  OP(context, linear, .x = target, .w = model->right_single, .y = right);
+  OP(context, linear, .x = target, .w = model->msa_target, .y = msa_target);
+  OP(context, scale, .x = flat, .factor = 0, .y = flat);
+  OP(context, scale, .x = single, .factor = 0, .y = single);
+
+  nf_key key = a->options->key;
+  // Every pass takes the same memory: one is enough to count.
+  int passes = context->dry ? 1 : a->options->num_recycles + 1;
+  for (int pass = 0; pass < passes; pass++) {
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "recycle%d_", pass);
+    nf_key halves[2], parts[2];
+    nf_key_split(key, 2, halves);
+    key = halves[0];
+    nf_key_split(halves[1], 2, parts);  // the second goes to the templates, which draw nothing
+    nf_key_split(parts[0], 2, parts);   // the second shuffles the MSA
+    if (!context->dry) {
+      msa_order(batch, parts[1], a->arena, a->msa.order);
+      choose_rows(batch, a->options->num_msa, a->msa.order, &a->msa);
+      if (trace) {
+        char name[48];
+        int64_t shape[1] = {batch->n_row};
+        snprintf(name, sizeof name, "%smsa_row_order", prefix);
+        trace->seam(trace->context, name, NF_I32, 1, shape, a->msa.order);
+      }
+    }
+    OP(context, linear, .x = flat, .normalise = true, .norm = model->prev_norm, .w = model->prev, .y = flat);
+    OP(context, outer_sum, .left = left, .right = right, .add = true, .pair = pair);
+    OP(context, relative_embed, .relative = relative, .w = model->relative, .pair = pair);
+    OP(context, add_rows, .index = bonds, .n = inputs->n_bonds, .w = model->bonds, .x = flat);
+    trace_tensor(context, trace, prefix, "pair_before_template", pair);
+    template_embedder(context, model, inputs, pair, mask);
+    trace_tensor(context, trace, prefix, "pair_after_template", pair);
+    msa_module(context, a, msa_target, pair, mask);
+    trace_tensor(context, trace, prefix, "pair_after_msa_stack", pair);
+    OP(context, linear, .x = single, .normalise = true, .norm = model->prev_single_norm, .w = model->prev_single,
+       .y = single);
+    OP(context, linear, .x = target, .w = model->single, .add = true, .y = single);
+    tick(context, a->options->ticker);
+    for (int i = 0; i < model->dims.n_pairformer_blocks; i++) {
+      pairformer_block(context, &model->pairformer[i], pair, single, mask);
+      tick(context, a->options->ticker);
+    }
+    trace_tensor(context, trace, prefix, "single", single);
+    trace_tensor(context, trace, prefix, "pair", pair);
+  }
+  if (context->dry) return;
+  context->ops->download(a->output->target_feat, target.data, (size_t)tensor_count(target) * sizeof(float));
+  context->ops->download(a->output->single, single.data, (size_t)tensor_count(single) * sizeof(float));
+  context->ops->download(a->output->pair, pair.data, (size_t)tensor_count(pair) * sizeof(float));
+}
+
+nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_options *options, nf_arena *arena,
+                    trunk_output *ret_trunk) {
+  if (options->num_msa < 1) return nf_fail(NF_INPUT, "num_msa is %d, but the model reads at least one row", options->num_msa);
+  if (options->num_recycles < 0) return nf_fail(NF_INPUT, "num_recycles is %d, but it counts from 0", options->num_recycles);
+  int64_t n = batch->n_token;
+  ret_trunk->target_feat = nf_arena_alloc(arena, (size_t)(n * model->dims.c_target) * sizeof(float));
+  ret_trunk->single = nf_arena_alloc(arena, (size_t)(n * model->dims.c_s) * sizeof(float));
+  ret_trunk->pair = nf_arena_alloc(arena, (size_t)(n * n * model->dims.c_z) * sizeof(float));
+  nf_arena_mark mark = nf_arena_here(arena);
+  model_inputs inputs;
+  NF_TRY(inputs_create(model, batch, arena, &inputs));
+  trunk_arguments a = {.model = model, .inputs = &inputs, .options = options, .arena = arena, .output = ret_trunk};
+  a.msa.most = options->num_msa;
+  // Rows that count, at most: those with a mask, and the last one as often as the reference repeats it.
+  int64_t n_valid = 0;
+  for (int64_t r = 0; r < batch->n_row; r++) {
+    bool any = false;
+    for (int64_t i = 0; i < n; i++) any = any || batch->msa_mask[r * n + i];
+    n_valid += any;
+  }
+  if (options->num_msa <= batch->n_row && n_valid < a.msa.most) a.msa.most = n_valid > 0 ? n_valid : 1;
+  a.msa.n_row = a.msa.most;
+  a.msa.rows = nf_arena_alloc(arena, (size_t)(a.msa.most * n));
+  a.msa.deletions = nf_arena_alloc(arena, (size_t)(a.msa.most * n));
+  a.msa.mask = nf_arena_alloc(arena, (size_t)(a.msa.most * n) * sizeof(float));
+  a.msa.column_mask = nf_arena_alloc(arena, (size_t)n * sizeof(float));
+  a.msa.order = nf_arena_alloc(arena, (size_t)batch->n_row * sizeof(int32_t));
+  nf_status status = model_run_body(model, trunk_body, &a, arena);
+  nf_arena_reset(arena, mark);
+  return status;
+}
