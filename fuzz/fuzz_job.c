@@ -43,7 +43,7 @@ static void clean_up(void) {
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
-  if (!mkdtemp(directory) || chdir(directory) != 0) abort();
+  if (!mkdtemp(directory)) abort();
   snprintf(path, sizeof path, "%s/job.json", directory);
   snprintf(output, sizeof output, "%s/out.json", directory);
   atexit(clean_up);
