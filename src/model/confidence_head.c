@@ -187,3 +187,10 @@ nf_status confidence_run(const nf_model *model, const nf_batch *batch, const tru
   *ret_confidence = out;
   return status;
 }
+
+model_cost confidence_count(const nf_model *model, const model_inputs *inputs) {
+  confidence_arguments a = {.model = model, .inputs = inputs, .n_sizes = 2 * inputs->n_token + 1};
+  nf_context context = context_dry(model->ops);
+  confidence_body(&context, &a);
+  return (model_cost){(int64_t)context.peak, 0, context.flops};
+}

@@ -205,6 +205,7 @@ typedef struct {
   const float *noisy;
   float noise_level;
   const char *prefix;
+  int64_t flops_before;       // FLOPs before the first step
   // Traced sampler: (steps, ...) arrays on the host, or all NULL.
   float *rotations, *translations, *augmented, *normals, *noisy_steps, *denoised_steps, *out_steps, *t_hats, *scales;
 } diffusion_arguments;
@@ -302,6 +303,7 @@ static void sample_body(nf_context *context, void *arguments) {
   if (n_b == 1) trace_tensor(context, trace, "", "sampling_init_normal", tensor_3(x.data, n, n_slot, 3));
   OP(context, scale, .x = x, .factor = level, .y = x);
 
+  a->flops_before = context->flops;
   int steps = context->dry ? 1 : options->steps;
   for (int step = 0; step < steps; step++) {
     float previous = schedule(step, options->steps);
@@ -394,4 +396,12 @@ nf_status diffusion_run(const nf_model *model, const nf_batch *batch, const trun
   nf_arena_reset(arena, mark);
   *ret_positions = positions;
   return status;
+}
+
+model_cost diffusion_count(const nf_model *model, const model_inputs *inputs, int n_samples) {
+  diffusion_options options = {.steps = 1, .n_samples = n_samples};
+  diffusion_arguments a = {.model = model, .inputs = inputs, .options = &options};
+  nf_context context = context_dry(model->ops);
+  sample_body(&context, &a);
+  return (model_cost){(int64_t)context.peak, a.flops_before, context.flops - a.flops_before};
 }

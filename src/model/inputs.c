@@ -204,3 +204,9 @@ model_inputs inputs_dry(int64_t n_token, int64_t n_slot, int64_t n_subset, int64
                         .n_query = n_query, .n_key = n_key, .n_template = n_template,
                         .n_distinct_templates = (int)n_template};
 }
+
+int64_t inputs_bytes(const model_inputs *in) {
+  int64_t n = in->n_token, m = in->n_subset * in->n_query, k = in->n_subset * in->n_key;
+  int64_t tokens = n * (2 + 2 * N_CLASS) * 4 + n * in->n_slot * 8 + n * n, atoms = m * (5 * 4 + 12), keys = k * 16;
+  return tokens + atoms + keys + in->n_template * n * (4 + 12 + 4 + 48 + 4) + 64 * (14 + 5 * in->n_template);
+}

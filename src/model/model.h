@@ -113,7 +113,35 @@ void model_keys(const nf_model *model, uint32_t seed, int num_recycles, nf_key *
 // The same from a given haiku key, with the trunk key given instead of drawn (as the goldens were made): see trace.
 void model_sample_key(const nf_model *model, nf_key rng_key, bool trunk_key_drawn, int num_recycles, nf_key *ret_sample_key);
 
-// Bytes that trunk, diffusion and confidence need at their peak beside the weights, counted before anything runs.
+// What a part of a job costs, counted by a dry run of the same code.
+typedef struct {
+  int64_t bytes;        // of working memory at its peak
+  int64_t flops_once;   // matrix products before the first pass, step or sample
+  int64_t flops_each;   // of one pass of the trunk, one step of all samples, one sample's confidence
+} model_cost;
+typedef struct {
+  model_cost trunk, diffusion, confidence;
+} model_costs;
+// n_row: MSA rows that hold anything (no more than num_msa). n_subset: windows of the batch that hold atoms.
+void model_count(const nf_model *model, int n_token, int n_subset, int n_row, int n_samples, model_costs *ret_costs);
+
+// Bytes that trunk, diffusion, distogram and confidence need at their peak beside weights and batch, results included,
+// counted before anything runs.
 int64_t model_peak_bytes(const nf_model *model, int n_token, int n_subset, int n_row, int n_samples);
+
+// For `nativefold bench`: one run over the first n_blocks blocks (all if 0) on made-up values.
+typedef struct {
+  double seconds;
+  int64_t flops;  // of matrix products, two a multiply-add
+} model_timing;
+NF_CHECKED nf_status model_time_pairformer(const nf_model *model, int n_token, int n_blocks, nf_arena *arena,
+                                           model_timing *ret_timing);
+NF_CHECKED nf_status model_time_diffusion_transformer(const nf_model *model, int n_token, int n_samples, int n_blocks,
+                                                      nf_arena *arena, model_timing *ret_timing);
+// A batch of n_token made-up amino acids of eight atoms and n_row MSA rows, for timing whole passes.
+void model_made_up_batch(int n_token, int n_row, nf_arena *arena, nf_batch *ret_batch);
+// The device's fp32 peak of matrix products, FLOP/s, measured; and what the device is.
+double model_measured_peak(const nf_model *model);
+const char *model_device(const nf_model *model);
 
 #endif

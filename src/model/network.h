@@ -194,6 +194,13 @@ typedef struct {
 NF_CHECKED nf_status inputs_create(const nf_model *model, const nf_batch *batch, nf_arena *arena, model_inputs *ret_inputs);
 model_inputs inputs_dry(int64_t n_token, int64_t n_slot, int64_t n_subset, int64_t n_query, int64_t n_key, int64_t n_template);
 
+// Dry runs of a module on inputs_dry.
+model_cost trunk_count(const nf_model *model, const model_inputs *inputs, int64_t n_row);
+model_cost diffusion_count(const nf_model *model, const model_inputs *inputs, int n_samples);
+model_cost confidence_count(const nf_model *model, const model_inputs *inputs);
+// Bytes of inputs_create's arrays.
+int64_t inputs_bytes(const model_inputs *inputs);
+
 // Hands a seam to the trace, if there is one and the run is not dry. name: "%s%s" of prefix and name.
 void trace_tensor(const nf_context *context, const nf_trace *trace, const char *prefix, const char *name, nf_tensor t);
 // The same for (subsets, ...) tensors, with zeros for the subsets that are not computed.

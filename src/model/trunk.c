@@ -58,6 +58,7 @@ typedef struct {
   msa_rows msa;
   nf_arena *arena;        // host scratch
   trunk_output *output;   // on the host; NULL in a dry run
+  int64_t flops_before;   // FLOPs before the first pass
 } trunk_arguments;
 
 static void tick(const nf_context *context, const nf_ticker *ticker) {
@@ -134,6 +135,7 @@ static void trunk_body(nf_context *context, void *arguments) {
   OP(context, scale, .x = flat, .factor = 0, .y = flat);
   OP(context, scale, .x = single, .factor = 0, .y = single);
 
+  a->flops_before = context->flops;
   nf_key key = a->options->key;
   // Every pass takes the same memory: one is enough to count.
   int passes = context->dry ? 1 : a->options->num_recycles + 1;
@@ -211,4 +213,12 @@ nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_op
   nf_status status = model_run_body(model, trunk_body, &a, arena);
   nf_arena_reset(arena, mark);
   return status;
+}
+
+model_cost trunk_count(const nf_model *model, const model_inputs *inputs, int64_t n_row) {
+  trunk_options options = {.num_msa = (int)n_row};
+  trunk_arguments a = {.model = model, .inputs = inputs, .options = &options, .msa = {.most = n_row, .n_row = n_row}};
+  nf_context context = context_dry(model->ops);
+  trunk_body(&context, &a);
+  return (model_cost){(int64_t)context.peak, a.flops_before, context.flops - a.flops_before};
 }

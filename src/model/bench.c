@@ -1,0 +1,129 @@
+// Timing of the parts that take the time, on made-up values.
+#include "base/log.h"
+#include "features/batch.h"
+#include "model/network.h"
+
+typedef struct {
+  const nf_model *model;
+  int64_t n_token, n_samples;
+  int n_blocks;
+  model_timing timing;
+} bench_arguments;
+
+static nf_tensor made_up(nf_context *context, nf_tensor t) {
+  if (context->dry) return t;
+  int64_t count = tensor_count(t);
+  float values[1024];
+  for (int64_t i = 0; i < count; i += 1024) {
+    int64_t n = count - i < 1024 ? count - i : 1024;
+    for (int64_t l = 0; l < n; l++) values[l] = (float)((i + l) * 2654435761u % 1999) / 1000.0f - 1.0f;
+    context->ops->upload(t.data + i, values, (size_t)n * sizeof(float));
+  }
+  return t;
+}
+
+static nf_tensor ones(nf_context *context, int64_t n) {
+  nf_tensor t = CONTEXT_1(context, n);
+  if (context->dry) return t;
+  const float one = 1;
+  for (int64_t i = 0; i < n; i++) context->ops->upload(t.data + i, &one, sizeof one);
+  return t;
+}
+
+static void pairformer_body(nf_context *context, void *arguments) {
+  bench_arguments *a = arguments;
+  int64_t n = a->n_token;
+  nf_tensor pair = made_up(context, CONTEXT_3(context, n, n, a->model->dims.c_z)),
+            single = made_up(context, CONTEXT_2(context, n, a->model->dims.c_s)), mask = ones(context, n);
+  double start = nf_seconds();
+  for (int i = 0; i < a->n_blocks; i++) pairformer_block(context, &a->model->pairformer[i], pair, single, mask);
+  a->timing = (model_timing){nf_seconds() - start, context->flops};
+}
+
+static void transformer_body(nf_context *context, void *arguments) {
+  bench_arguments *a = arguments;
+  int64_t n = a->n_token, heads = a->model->dims.n_diffusion_heads;
+  nf_tensor act = made_up(context, CONTEXT_3(context, a->n_samples, n, a->model->dims.c_token)),
+            cond = made_up(context, CONTEXT_2(context, n, a->model->c_cond)),
+            logits = made_up(context, CONTEXT_3(context, heads, n, n)), mask = ones(context, n);
+  double start = nf_seconds();
+  for (int i = 0; i < a->n_blocks; i++) {
+    size_t mark = context_here(context);
+    const diffusion_block_weights *w = &a->model->diffusion.blocks[i];
+    block_conditions conditions = diffusion_conditions(context, w, cond);
+    diffusion_block_attention(context, w, &conditions, act, logits, mask);
+    diffusion_block_transition(context, w, &conditions, act);
+    context_reset(context, mark);
+  }
+  a->timing = (model_timing){nf_seconds() - start, context->flops};
+}
+
+static int blocks_of(int asked, int all) { return asked > 0 && asked < all ? asked : all; }
+
+nf_status model_time_pairformer(const nf_model *model, int n_token, int n_blocks, nf_arena *arena, model_timing *ret_timing) {
+  bench_arguments a = {.model = model, .n_token = n_token, .n_samples = 1,
+                       .n_blocks = blocks_of(n_blocks, model->dims.n_pairformer_blocks)};
+  nf_status status = model_run_body(model, pairformer_body, &a, arena);
+  *ret_timing = a.timing;
+  return status;
+}
+
+nf_status model_time_diffusion_transformer(const nf_model *model, int n_token, int n_samples, int n_blocks, nf_arena *arena,
+                                           model_timing *ret_timing) {
+  bench_arguments a = {.model = model, .n_token = n_token, .n_samples = n_samples,
+                       .n_blocks = blocks_of(n_blocks, model->dims.n_diffusion_blocks)};
+  nf_status status = model_run_body(model, transformer_body, &a, arena);
+  *ret_timing = a.timing;
+  return status;
+}
+
+void model_made_up_batch(int n_token, int n_row, nf_arena *arena, nf_batch *ret_batch) {
+  enum { SLOTS = 24, QUERIES = 32, KEYS = 128, ATOMS = 8, CLASSES = 31, TEMPLATES = 4 };
+  nf_batch b = {.n_token = n_token, .n_slot = SLOTS, .n_subset = (SLOTS * n_token + QUERIES - 1) / QUERIES,
+                .n_query = QUERIES, .n_key = KEYS, .n_row = n_row, .n_class = CLASSES, .n_template = TEMPLATES};
+  batch_allocate(&b, arena);
+  int n_atom = n_token * ATOMS;
+  b.seq_length[0] = n_token;
+  b.num_alignments[0] = n_row;
+  for (int i = 0; i < n_token; i++) {
+    b.residue_index[i] = b.token_index[i] = i + 1;
+    b.aatype[i] = i * 7 % 20;
+    b.seq_mask[i] = b.is_protein[i] = b.frames_mask[i] = 1;
+    b.entity_id[i] = b.asym_id[i] = b.sym_id[i] = 1;
+    b.pseudo_beta_idxs[i] = i * SLOTS + 4;
+    b.pseudo_beta_mask[i] = 1;
+    b.profile[i * CLASSES + b.aatype[i]] = 1;
+    for (int r = 0; r < n_row; r++) {
+      b.msa[(int64_t)r * n_token + i] = (int8_t)((i * 7 + r) % 20);
+      b.msa_mask[(int64_t)r * n_token + i] = 1;
+    }
+    for (int k = 0; k < ATOMS; k++) {
+      int slot = i * SLOTS + k, atom = i * ATOMS + k;
+      b.pred_dense_atom_mask[slot] = b.ref_mask[slot] = b.queries_to_token_atoms_mask[slot] = 1;
+      b.queries_to_token_atoms_idxs[slot] = atom;
+      b.token_atoms_to_queries_idxs[atom] = slot;
+      b.tokens_to_queries_idxs[atom] = i;
+      b.token_atoms_to_queries_mask[atom] = b.tokens_to_queries_mask[atom] = 1;
+      b.ref_element[slot] = 6;
+      b.ref_space_uid[slot] = i;
+      for (int s = 0; s < 3; s++) b.ref_pos[slot * 3 + s] = (float)((k * (s + 3) * 5) % 11) * 0.3f;
+      for (int s = 0; s < 4; s++) b.ref_atom_name_chars[slot * 4 + s] = (k + s) % 64;
+    }
+  }
+  for (int s = 0; s < b.n_subset; s++) {
+    // Keys lie around the middle of the queries, shifted to lie among the atoms.
+    int first = s * QUERIES + QUERIES / 2 - KEYS / 2;
+    if (first > n_atom - KEYS) first = n_atom - KEYS;
+    if (first < 0) first = 0;
+    for (int k = 0; k < KEYS; k++) {
+      int atom = first + k < n_atom ? first + k : n_atom - 1;
+      b.queries_to_keys_idxs[s * KEYS + k] = atom;
+      b.tokens_to_keys_idxs[s * KEYS + k] = atom / ATOMS;
+      b.queries_to_keys_mask[s * KEYS + k] = b.tokens_to_keys_mask[s * KEYS + k] = 1;
+    }
+  }
+  *ret_batch = b;
+}
+
+double model_measured_peak(const nf_model *model) { return device_measure_peak(model->ops); }
+const char *model_device(const nf_model *model) { return device_description(model->ops); }
