@@ -419,6 +419,33 @@ if [ -f "$build/libnativefold_rdkit.so" ]; then
   fi
   check 1 'out/gone/f.npz' 'cannot be written' "$program" featurise --json_path=in/good.json --output=out/gone/f.npz
 fi
+# The whole way, which leaves its files; then on a disk that fills up on the way, which leaves whole files only.
+fold_all() {
+  "$program" predict --json_path=in/good.json --model_dir=in/tiny --output_dir=out --norun_data_pipeline --device=cpu \
+    --num_recycles=1 --diffusion_steps=1 --num_diffusion_samples=1
+}
+if [ -z "$only" ] && [ -f "$build/libnativefold_rdkit.so" ]; then
+  rm -rf out
+  if fold_all >stdout 2>stderr && [ -s out/j/j_model.cif ]; then
+    passed=$((passed + 1))
+  else
+    echo "  FAIL the good job is not folded"
+    cat stderr
+    failed=$((failed + 1))
+  fi
+  rm -rf out
+  (trap '' XFSZ && ulimit -f 8 && fold_all) >stdout 2>stderr
+  got=$?
+  if [ $got -eq 1 ] && grep -q '^nativefold: out/j.*model.cif: cannot be written' stderr &&
+    [ -z "$(find out -name '*.tmp*' -o -name '*model.cif')" ]; then
+    passed=$((passed + 1))
+  else
+    echo "  FAIL a disk that fills up while results are written: exit code $got"
+    cat stderr
+    find out
+    failed=$((failed + 1))
+  fi
+fi
 : >in/file
 check 1 'in/file' 'directory' "$program" predict --json_path=in/good.json --model_dir=in/tiny --output_dir=in/file/out --norun_data_pipeline --device=cpu
 finish
