@@ -8,6 +8,8 @@ int cli_trace(int argc, char **argv);
 int cli_weights(int argc, char **argv);
 int cli_ccd(int argc, char **argv);
 int cli_compare(int argc, char **argv);
+int cli_db(int argc, char **argv);
+int cli_combine(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 
 // Prints this thread's failure message on stderr as one line and returns the status.

@@ -19,6 +19,8 @@ static const struct {
     {"trace", cli_trace, "run the network on a feature file and keep every seam, as .npy"},
     {"weights", cli_weights, "info, random, convert: weight files"},
     {"ccd", cli_ccd, "build, show: the chemical component dictionary"},
+    {"db", cli_db, "shard, check: sequence databases"},
+    {"combine", cli_combine, "several searched jobs to one complex"},
     {"compare", cli_compare, "root mean square distances between a prediction and a PDB or mmCIF file"},
     {"bench", cli_bench, "time the network's parts on this machine"},
 };

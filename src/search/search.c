@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "formats/sha256.h"
+#include "input/utf8.h"
 #include "search/alignment.h"
 #include "search/cache.h"
 #include "search/database.h"
@@ -414,6 +415,21 @@ static bool find_templates(const char *dir, const char *key, target *t) {
   return good;
 }
 
+// Text as it may stand in a job file: a byte that is no UTF-8 (old descriptions are Latin-1 at times) becomes a "?".
+static char *clean_text(nf_arena *arena, const char *text, size_t n) {
+  char *copy = nf_arena_strndup(arena, text, n);
+  for (size_t i = 0; i < n;) {
+    uint32_t character;
+    int length = (unsigned char)copy[i] < 0x80 ? copy[i] != '\0' : utf8_decode(copy + i, n - i, &character);
+    if (length <= 0) {
+      copy[i] = '?';
+      length = 1;
+    }
+    i += (size_t)length;
+  }
+  return copy;
+}
+
 static nf_status search_templates(nf_search *s, task *k, int n_cpu, const _Atomic(int) *cancel, nf_arena *arena) {
   target *t = k->target;
   const char *file = s->databases[SEARCH_SEQRES].files[0];
@@ -438,6 +454,9 @@ static nf_status search_templates(nf_search *s, task *k, int n_cpu, const _Atomi
   if (status == NF_OK) {
     status = templates_select(t->sequence, &hits.alignment, s->store, s->options.max_template_date, t->arena,
                               &t->n_templates, &t->templates);
+  }
+  for (int i = 0; i < t->n_templates; i++) {
+    t->templates[i].mmcif = clean_text(t->arena, t->templates[i].mmcif, strlen(t->templates[i].mmcif));
   }
   if (status == NF_OK) keep_templates(s->options.cache_dir, key, t);
   hmmer_hits_free(&hits);
@@ -706,11 +725,11 @@ static memory collect(nf_search *s, target *t, nf_arena *arena) {
   if (t->remembered >= 0) return copy_memory(&s->memories[t->remembered], arena);
   memory m = {.n_templates = t->n_templates, .templates = copy_templates(arena, t->n_templates, t->templates)};
   if (t->wants_msas) {
-    m.unpaired = nf_arena_strndup(arena, t->unpaired.text.data, t->unpaired.text.length);
+    m.unpaired = clean_text(arena, t->unpaired.text.data, t->unpaired.text.length);
     alignment_free(&t->unpaired);
     if (t->kind == NF_PROTEIN) {
       nf_alignment *paired = &t->found[SEARCH_UNIPROT];
-      m.paired = nf_arena_strndup(arena, paired->text.data, paired->text.length);
+      m.paired = clean_text(arena, paired->text.data, paired->text.length);
       alignment_free(paired);
     }
   }
