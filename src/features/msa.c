@@ -75,12 +75,13 @@ static uint64_t species_of(const char *description) {
 }
 
 // Converts one row; refuses letters that mean nothing and rows that do not fit the query's columns.
-static nf_status read_row(const char *label, nf_chain_kind kind, const char *sequence, int row, alignment *a,
+// class_of: msa_class of every character.
+static nf_status read_row(const char *label, const int8_t class_of[256], const char *sequence, int row, alignment *a,
                           int64_t *deletion_sums) {
   int8_t *classes = a->classes + (int64_t)row * a->n_cols, *deletions = a->deletions + (int64_t)row * a->n_cols;
   int64_t n_deleted = 0, col = 0;
   for (const char *c = sequence; *c; c++) {
-    int class = msa_class(kind, *c);
+    int8_t class = class_of[(unsigned char)*c];
     if (class < 0) {
       if (*c < 'a' || *c > 'z') {
         return nf_fail(NF_INPUT, "%s: row %d: character %d, '%c', is neither a residue, a gap nor an insertion", label,
@@ -90,7 +91,7 @@ static nf_status read_row(const char *label, nf_chain_kind kind, const char *seq
       continue;
     }
     if (col < a->n_cols) {
-      classes[col] = (int8_t)class;
+      classes[col] = class;
       deletions[col] = (int8_t)(n_deleted < INT8_MAX ? n_deleted : INT8_MAX);
       deletion_sums[col] += n_deleted;
     }
@@ -122,8 +123,10 @@ static nf_status read_alignment(const char *label, nf_chain_kind kind, const cha
   a.deletion_mean = NF_NEW(arena, double, a.n_cols);
   a.species = NF_NEW(arena, uint64_t, a.n_rows);
   int64_t *sums = NF_NEW(arena, int64_t, a.n_cols);
+  int8_t class_of[256];
+  for (int c = 0; c < 256; c++) class_of[c] = (int8_t)msa_class(kind, (char)c);
   for (int r = 0; r < a.n_rows; r++) {
-    NF_TRY(read_row(label, kind, a3m.sequences[r], r, &a, sums));
+    NF_TRY(read_row(label, class_of, a3m.sequences[r], r, &a, sums));
     a.species[r] = species_of(a3m.descriptions[r]);
   }
   for (int c = 0; c < a.n_cols; c++) {
