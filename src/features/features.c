@@ -1,6 +1,8 @@
 // Featurisation as a whole: the stages in order.
 #include "features/features.h"
 
+#include <math.h>
+
 #include "base/log.h"
 #include "features/stages.h"
 #include "features/template.h"
@@ -65,6 +67,27 @@ static nf_status require_complete(const nf_job *job) {
   return NF_OK;
 }
 
+// What the network reads must be numbers; the reference stops here too.
+static nf_status check_finite(const nf_job *job, const nf_batch *batch) {
+  nf_array arrays[NF_BATCH_COUNT];
+  int n = batch_arrays(batch, arrays);
+  for (int i = 0; i < n; i++) {
+    int64_t count = nf_array_count(&arrays[i]), bad = -1;
+    if (arrays[i].dtype == NF_F32) {
+      const float *values = arrays[i].data;
+      for (int64_t k = 0; k < count && bad < 0; k++) bad = isfinite(values[k]) ? -1 : k;
+    } else if (arrays[i].dtype == NF_F64) {
+      const double *values = arrays[i].data;
+      for (int64_t k = 0; k < count && bad < 0; k++) bad = isfinite(values[k]) ? -1 : k;
+    }
+    if (bad >= 0) {
+      return nf_fail(NF_INPUT, "%s: its feature %s is not a finite number at element %lld: look for such a coordinate "
+                     "in its templates and components", job->path, arrays[i].name, (long long)bad);
+    }
+  }
+  return NF_OK;
+}
+
 nf_status features_create(const nf_job *job, const nf_ccd *ccd, uint32_t seed, const features_options *options,
                           nf_arena *arena, nf_layout *ret_layout, nf_batch *ret_batch) {
   NF_TRY(require_complete(job));
@@ -82,5 +105,5 @@ nf_status features_create(const nf_job *job, const nf_ccd *ccd, uint32_t seed, c
   reference_write(ret_layout, &reference, ret_batch);
   NF_TRY(frame_features(job, ret_layout, options, arena, ret_batch));
   nf_arena_reset(arena, mark);
-  return NF_OK;
+  return check_finite(job, ret_batch);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/str.h"
 #include "chem/elements.h"
 
 // A chain of the job with its residues' codes, before the layout.
@@ -40,10 +41,11 @@ static nf_status require(const nf_job *job, const candidate *c, int residue, con
                          const ccd_component **ret) {
   *ret = ccd_find(ccd, code);
   if (!*ret) {
-    char where[512];
-    snprintf(where, sizeof where, "%s: %s %s, residue %d", job->path, kind_name(c->chain->kind), c->chain->id,
-             residue + 1);
-    NF_TRY(ccd_require(ccd, where, code, ret));
+    nf_str where = {0};
+    nf_str_printf(&where, "%s: %s %s, residue %d", job->path, kind_name(c->chain->kind), c->chain->id, residue + 1);
+    nf_status status = ccd_require(ccd, where.data, code, ret);
+    nf_str_free(&where);
+    if (status != NF_OK) return status;
   }
   if ((*ret)->n_atoms == 0) {
     return nf_fail(NF_INPUT, "%s: %s %s, residue %d: the component %s has no atoms and cannot be predicted", job->path,

@@ -430,12 +430,11 @@ static nf_status read_chain(const nf_job *job, const layout_chain *chain, const 
   const char *unpaired = "", *paired = "";
   if (is_searched && chain->kind != NF_DNA && source->unpaired_msa) unpaired = source->unpaired_msa;
   if (is_searched && is_pairing && chain->kind == NF_PROTEIN && source->paired_msa) paired = source->paired_msa;
-  char label[512];
   alignment *both = NF_NEW(arena, alignment, 2);
   const char *name = chain->kind == NF_PROTEIN ? "protein" : chain->kind == NF_RNA ? "rna" : "dna";
-  snprintf(label, sizeof label, "%s: %s %s: unpairedMsa", job->path, name, chain->id);
+  const char *label = nf_arena_printf(arena, "%s: %s %s: unpairedMsa", job->path, name, chain->id);
   NF_TRY(read_alignment(label, chain->kind, query, unpaired, arena, &both[0]));
-  snprintf(label, sizeof label, "%s: %s %s: pairedMsa", job->path, name, chain->id);
+  label = nf_arena_printf(arena, "%s: %s %s: pairedMsa", job->path, name, chain->id);
   NF_TRY(read_alignment(label, chain->kind, query, paired, arena, &both[1]));
   ret->unpaired = &both[0];
   ret->paired = &both[1];

@@ -162,7 +162,7 @@ nf_status reference_create(const nf_job *job, const nf_layout *l, uint32_t seed,
     for (int k = 0; k < 3; k++) draws[r].shift[k] = nf_random_state_normal(&rs);
   }
   nf_status status = NF_OK;
-  char message[1024] = "";
+  char *message = NULL;
 #pragma omp parallel for schedule(dynamic)
   for (int r = 0; r < l->n_residues; r++) {
     const layout_residue *residue = &l->residues[r];
@@ -173,12 +173,13 @@ nf_status reference_create(const nf_job *job, const nf_layout *l, uint32_t seed,
 #pragma omp critical
     if (status == NF_OK) {  // messages are kept by thread: carry the first one over
       status = here;
-      snprintf(message, sizeof message, "%s", nf_message());
+      message = nf_strdup(nf_message());
     }
   }
-  if (status != NF_OK) return nf_fail(status, "%s: reference conformers: %s", job->path, message);
+  if (status != NF_OK) nf_fail(status, "%s: %s", job->path, message);
+  free(message);
   *ret_reference = out;
-  return NF_OK;
+  return status;
 }
 
 void reference_write(const nf_layout *l, const reference_structure *reference, nf_batch *b) {
