@@ -156,7 +156,7 @@ TEST(identifiers) {
   for (int i = 0; i < 3; i++) {
     nf_str s = {0};
     put_model(&s, identifiers[i]);
-    char name[16];
+    char name[32];
     snprintf(name, sizeof name, "m%d.bin", i);
     write_bytes(join(dir, name), &s);
     REQUIRE_OK(weights_open(join(dir, name), &w));
@@ -460,7 +460,7 @@ TEST(several_processes_convert_at_once) {
     }
     return;
   }
-  char dir[256], command[1024];
+  char dir[256], command[4096];
   snprintf(dir, sizeof dir, "%s", test_dir());
   nf_str s = {0};
   put_model(&s, hex_identifier);
