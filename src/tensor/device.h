@@ -16,6 +16,7 @@ typedef struct {
   int n_threads;
   char *memory;       // on the device; NULL in a dry context
   size_t size, used, peak;
+  bool reduced;       // products may be made in bf16 (trunk, confidence); else, on a GPU, in TF32
   int64_t flops;      // of matrix products so far, two a multiply-add
 } nf_context;
 

@@ -9,6 +9,7 @@
 #define FMA(a, b, c) ((vf)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
 #define MAX(a, b) ((vf)_mm256_max_ps((__m256)(a), (__m256)(b)))
 #define MIN(a, b) ((vf)_mm256_min_ps((__m256)(a), (__m256)(b)))
+#define KEEP(x) __asm__("" : "+x"(x))
 #include "tensor/cpu/kernels.inc"
 #else
 #include "tensor/cpu/kernels.h"

@@ -9,6 +9,7 @@
 #define FMA(a, b, c) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
 #define MAX(a, b) ((vf)_mm512_max_ps((__m512)(a), (__m512)(b)))
 #define MIN(a, b) ((vf)_mm512_min_ps((__m512)(a), (__m512)(b)))
+#define KEEP(x) __asm__("" : "+v"(x))
 #include "tensor/cpu/kernels.inc"
 #else
 #include "tensor/cpu/kernels.h"

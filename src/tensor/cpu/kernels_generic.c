@@ -7,6 +7,7 @@
 #define MAX(a, b) choose((a) > (b), a, b)
 #define MIN(a, b) choose((a) < (b), a, b)
 #define CHOOSE
+#define KEEP(x) (void)(x)
 #include "tensor/cpu/kernels.inc"
 
 #include <stdlib.h>

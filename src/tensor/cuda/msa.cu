@@ -1,0 +1,185 @@
+// Outer product mean and pair-weighted averaging of the MSA.
+#include "tensor/cuda/gemm.cuh"
+#include "tensor/cuda/panel.cuh"
+
+template <class T>
+static __device__ __forceinline__ T rounded(float v);
+template <>
+__device__ __forceinline__ float rounded<float>(float v) { return v; }
+template <>
+__device__ __forceinline__ bf16 rounded<bf16>(float v) { return __float2bfloat16(v); }
+
+// y = value * mask of the row
+template <class T>
+struct put_masked {
+  T *y;
+  int64_t stride;
+  const float *mask;
+  __device__ void operator()(int64_t, int64_t i, int j, float v) const { y[i * stride + j] = rounded<T>(v * mask[i]); }
+};
+// Element (e of token i, f of token j) to row (i, j), column (e, f).
+template <class T>
+struct put_outer {
+  T *y;
+  uint32_t n, e;
+  __device__ T *at(int64_t row, int64_t column) const {
+    uint32_t i = (uint32_t)row / e, k = (uint32_t)row % e, j = (uint32_t)column / e, l = (uint32_t)column % e;
+    return y + (((int64_t)i * n + j) * e + k) * e + l;
+  }
+  __device__ void operator()(int64_t, int64_t i, int j, float v) const { *at(i, j) = rounded<T>(v); }
+  __device__ void operator()(int64_t, int64_t i, int64_t j, float v0, float v1) const {  // e is even
+    *(uint32_t *)at(i, j) = pack_bf16(v0, v1);
+  }
+};
+struct add_mean {
+  float *pair;
+  int64_t c;
+  const float *b, *norm;
+  __device__ void operator()(int64_t, int64_t i, int j, float v) const {
+    pair[i * c + j] += (v + b[j]) / (1e-3f + norm[i]);
+  }
+  __device__ void operator()(int64_t, int64_t i, int64_t j, float v0, float v1) const {  // c is even
+    float inverse = 1.0f / (1e-3f + norm[i]);
+    float2 *to = (float2 *)(pair + i * c + j), v = *to;
+    v.x += (v0 + b[j]) * inverse, v.y += (v1 + b[j + 1]) * inverse;
+    *to = v;
+  }
+};
+struct as_is {
+  __device__ int64_t operator()(int64_t i) const { return i; }
+};
+
+template <class T>
+static void outer_product_mean(nf_context *context, const op_outer_product_mean *a) {
+  int64_t r = a->msa.shape[0], n = a->msa.shape[1], c_m = a->msa.shape[2], e = tensor_last(a->w_left), c = a->pair.shape[2];
+  // Tokens i that pass together: their outer products take 64 MiB.
+  int64_t most = ((int64_t)64 << 20) / (n * e * e * (int64_t)sizeof(T)), rows = most < 1 ? 1 : most > n ? n : most;
+  float2 *stats = scratch<float2>(context, r * n);
+  T *left = scratch<T>(context, r * n * e), *right = scratch<T>(context, r * n * e), *outer = scratch<T>(context, rows * n * e * e),
+    *w = scratch<T>(context, e * e * c);
+  float *norm = scratch<float>(context, n * n);
+  if (context->dry) return;
+  make_stats(a->msa.data, r * n, c_m, stats);
+  gemm_left h = left_norm(a->msa.data, c_m, stats, &a->norm, NULL);
+  gemm(r * n, e, c_m, 1, h, right_rows(a->w_left.data, e), put_masked<T>{left, e, a->mask.data});
+  gemm(r * n, e, c_m, 1, h, right_rows(a->w_right.data, e), put_masked<T>{right, e, a->mask.data});
+  gemm_left columns = left_rows(a->mask.data, n);
+  columns.m_stride = 1, columns.k_stride = n;
+  gemm(n, n, r, 1, columns, right_rows(a->mask.data, n), put{norm, n, 0});
+  if constexpr (sizeof(T) == 2) launch_pack(e * e * c, as_is{}, a->w.data, 1.0f, w);
+  for (int64_t i = 0; i < n; i += rows) {
+    int64_t count = n - i < rows ? n - i : rows;
+    put_outer<T> to = {outer, (uint32_t)n, (uint32_t)e};
+    add_mean mean = {a->pair.data + i * n * c, c, a->b.data, norm + i * n};
+    if constexpr (sizeof(T) == 2) {
+      gemm_bf16<false, false>(count * e, n * e, r, 1, bf16_rows{left + i * e, n * e, 0}, bf16_rows{right, n * e, 0}, to);
+      gemm_bf16<true, false>(count * n, c, e * e, 1, bf16_rows{outer, e * e, 0}, bf16_rows{w, c, 0}, mean);
+    } else {
+      gemm_left tokens = left_rows((const float *)left + i * e, r);
+      tokens.m_stride = 1, tokens.k_stride = n * e;
+      gemm(count * e, n * e, r, 1, tokens, right_rows((const float *)right, n * e), to);
+      gemm(count * n, c, e * e, 1, left_rows((const float *)outer, e * e), right_rows(a->w.data, c), mean);
+    }
+  }
+}
+
+CUDA_OP(outer_product_mean) {
+  context->flops += flops_outer_product_mean(a);
+  size_t mark = context_here(context);
+  bool fits = tensor_last(a->w_left) % 8 == 0 && a->pair.shape[2] % 8 == 0;
+  if (cuda_bf16(context) && fits) outer_product_mean<bf16>(context, a);
+  else outer_product_mean<float>(context, a);
+  context_reset(context, mark);
+}
+
+// logits[h, i, k] of row (i, k)
+struct put_head_plane {
+  float *y;
+  int64_t plane;
+  __device__ void operator()(int64_t, int64_t i, int h, float v) const { y[h * plane + i] = v; }
+};
+// Weights of a row of logits: y (., ld), zeros from n on.
+template <class T>
+struct softmax_row {
+  const float *x, *mask;
+  int64_t n, ld;
+  T *y;
+  __device__ void operator()(int64_t r, int lane) const {
+    const float *row = x + r * n;
+    float most = -INFINITY, total = 0;
+    for (int64_t k = lane; k < n; k += 32) most = fmaxf(most, row[k] + 1e9f * (mask[k] - 1.0f));
+    most = warp_max(most);
+    for (int64_t k = lane; k < n; k += 32) total += __expf(row[k] + 1e9f * (mask[k] - 1.0f) - most);
+    float inverse = 1.0f / warp_sum(total);
+    for (int64_t k = lane; k < ld; k += 32)
+      y[r * ld + k] = rounded<T>(k < n ? __expf(row[k] + 1e9f * (mask[k] - 1.0f) - most) * inverse : 0.0f);
+  }
+};
+// v of row (r, k), column (h, d) to y[h, k, (r, d)], rows of ld
+template <class T>
+struct put_values {
+  T *y;
+  uint32_t n, d;
+  int64_t ld;
+  __device__ void operator()(int64_t, int64_t i, int j, float v) const {
+    uint32_t r = (uint32_t)i / n, k = (uint32_t)i % n, h = (uint32_t)j / d, l = (uint32_t)j % d;
+    y[((int64_t)h * n + k) * ld + r * d + l] = rounded<T>(v);
+  }
+};
+// Of head `batch`, row i, column (r, d) to o[r, i, (h, d)]
+struct put_averages {
+  float *o;
+  uint32_t n, d, columns;
+  int64_t hd;
+  __device__ void operator()(int64_t batch, int64_t i, int64_t j, float v) const {
+    uint32_t r = (uint32_t)j / d, l = (uint32_t)j % d;
+    o[((int64_t)r * n + i) * hd + batch * d + l] = v;
+  }
+  __device__ void operator()(int64_t batch, int64_t i, int64_t j, float v0, float v1) const {
+    (*this)(batch, i, j, v0);
+    if (j + 1 < columns) (*this)(batch, i, j + 1, v1);
+  }
+};
+struct put_sigmoid_times {
+  float *o;
+  int64_t stride;
+  __device__ void operator()(int64_t, int64_t i, int j, float gate) const { o[i * stride + j] *= sigmoid(gate); }
+};
+
+template <class T>
+static void pair_average(nf_context *context, const op_pair_average *a) {
+  int64_t r = a->msa.shape[0], n = a->msa.shape[1], c_m = a->msa.shape[2], c = a->pair.shape[2],
+          n_head = tensor_last(a->w_logits), hd = tensor_count(a->wv) / c_m, d = hd / n_head;
+  int64_t ld = round_up(n, 8), ld_v = round_up(r * d, 8), most = r > n ? r * n : n * n;
+  float2 *stats = scratch<float2>(context, most);
+  float *logits = scratch<float>(context, n_head * n * n), *o = scratch<float>(context, r * n * hd);
+  T *weights = scratch<T>(context, n_head * n * ld), *v = scratch<T>(context, n_head * n * ld_v);
+  if (context->dry) return;
+  make_stats(a->pair.data, n * n, c, stats);
+  gemm(n * n, n_head, c, 1, left_norm(a->pair.data, c, stats, &a->norm_pair, NULL), right_rows(a->w_logits.data, n_head),
+       put_head_plane{logits, n * n});
+  launch_warps(n_head * n, softmax_row<T>{logits, a->column_mask.data, n, ld, weights});
+  make_stats(a->msa.data, r * n, c_m, stats);
+  gemm_left h = left_norm(a->msa.data, c_m, stats, &a->norm, NULL);
+  gemm(r * n, hd, c_m, 1, h, right_rows(a->wv.data, hd), put_values<T>{v, (uint32_t)n, (uint32_t)d, ld_v});
+  put_averages to = {o, (uint32_t)n, (uint32_t)d, (uint32_t)(r * d), hd};
+  if constexpr (sizeof(T) == 2) {
+    gemm_bf16<true, false>(n, r * d, n, n_head, bf16_rows{weights, ld, n * ld}, bf16_rows{v, ld_v, n * ld_v}, to);
+  } else {
+    gemm_left w = left_rows((const float *)weights, ld);
+    gemm_right values = right_rows((const float *)v, ld_v);
+    w.batch_stride = n * ld;
+    values.batch_stride = n * ld_v;
+    gemm(n, r * d, n, n_head, w, values, to);
+  }
+  gemm(r * n, hd, c_m, 1, h, right_rows(a->wg.data, hd), put_sigmoid_times{o, hd});
+  gemm(r * n, c_m, hd, 1, left_rows(o, hd), right_rows(a->wo.data, c_m), add_to(a->msa.data, c_m, NULL));
+}
+
+CUDA_OP(pair_average) {
+  context->flops += flops_pair_average(a);
+  size_t mark = context_here(context);
+  if (cuda_bf16(context)) pair_average<bf16>(context, a);
+  else pair_average<float>(context, a);
+  context_reset(context, mark);
+}
