@@ -18,11 +18,11 @@ enum { MIN_TOKENS = 5 };
 
 // Templates laid over one chain, or nothing but room for one without.
 typedef struct {
-  int length;          // places it takes: residues if it has templates, else tokens
-  int n_templates;     // 0: nothing
-  int32_t *aatype;     // (n_templates, length)
-  float *positions;    // (n_templates, length, A, 3)
-  uint8_t *mask;       // (n_templates, length, A)
+  int length;        // places it takes: residues if it has templates, else tokens
+  int n_templates;   // 0: nothing
+  int32_t *aatype;   // (n_templates, length)
+  float *positions;  // (n_templates, length, A, 3)
+  uint8_t *mask;     // (n_templates, length, A)
 } chain_templates;
 
 // One template: residues by the index of the job's templateIndices.
@@ -117,7 +117,7 @@ static nf_status lay_chain(const job_chain *chain, int n_residues, int max_templ
   size_t kept = (size_t)(n < max_templates ? n : max_templates), places = (size_t)n_residues;
   *out = (chain_templates){.length = n_residues, .n_templates = (int)kept};
   out->aatype = NF_NEW(scratch, int32_t, kept * places);
-  out->positions = NF_NEW(scratch, float, kept * places * (size_t)n_slot * 3);
+  out->positions = NF_NEW(scratch, float, kept *places *(size_t)n_slot * 3);
   out->mask = NF_NEW(scratch, uint8_t, kept * places * (size_t)n_slot);
   nf_status status = NF_OK;
   nf_arena *of_template = nf_arena_create();
@@ -147,7 +147,8 @@ static void token_names(const nf_layout *layout, const layout_chain *chain, bool
 static void copy_place(const chain_templates *chain, int from, nf_batch *batch, int token) {
   size_t slots = (size_t)batch->n_slot;
   for (int t = 0; t < chain->n_templates; t++) {
-    size_t in = (size_t)t * (size_t)chain->length + (size_t)from, out = (size_t)t * (size_t)batch->n_token + (size_t)token;
+    size_t in = (size_t)t * (size_t)chain->length + (size_t)from,
+           out = (size_t)t * (size_t)batch->n_token + (size_t)token;
     batch->template_aatype[out] = chain->aatype[in];
     memcpy(batch->template_atom_mask + out * slots, chain->mask + in * slots, slots);
     memcpy(batch->template_atom_positions + out * slots * 3, chain->positions + in * slots * 3,

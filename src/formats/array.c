@@ -21,9 +21,9 @@ static const struct {
   const char *name, *descr;
   size_t size;
 } dtypes[] = {
-    [NF_BOOL] = {"bool", "|b1", 1},     [NF_I8] = {"int8", "|i1", 1},       [NF_U8] = {"uint8", "|u1", 1},
-    [NF_I16] = {"int16", "<i2", 2},     [NF_I32] = {"int32", "<i4", 4},     [NF_U32] = {"uint32", "<u4", 4},
-    [NF_I64] = {"int64", "<i8", 8},     [NF_F16] = {"float16", "<f2", 2},   [NF_F32] = {"float32", "<f4", 4},
+    [NF_BOOL] = {"bool", "|b1", 1},   [NF_I8] = {"int8", "|i1", 1},     [NF_U8] = {"uint8", "|u1", 1},
+    [NF_I16] = {"int16", "<i2", 2},   [NF_I32] = {"int32", "<i4", 4},   [NF_U32] = {"uint32", "<u4", 4},
+    [NF_I64] = {"int64", "<i8", 8},   [NF_F16] = {"float16", "<f2", 2}, [NF_F32] = {"float32", "<f4", 4},
     [NF_F64] = {"float64", "<f8", 8},
 };
 enum { N_DTYPES = sizeof dtypes / sizeof *dtypes };
@@ -278,7 +278,8 @@ static uint32_t crc_of(uint32_t crc, const void *data, size_t size) {
 }
 
 static nf_status member_read(member *m, void *out, size_t size) {
-  if (size > m->out_left) return nf_fail(NF_INPUT, "%s: is cut short: %zu bytes are missing", m->label, size - (size_t)m->out_left);
+  if (size > m->out_left)
+    return nf_fail(NF_INPUT, "%s: is cut short: %zu bytes are missing", m->label, size - (size_t)m->out_left);
   m->out_left -= size;
   if (!m->deflated) {
     if (size > m->in_left) return nf_fail(NF_INPUT, "%s: is cut short", m->label);
@@ -432,7 +433,8 @@ static nf_status find_directory(const char *label, const unsigned char *file, si
     at--;
   }
   const unsigned char *end = file + at;
-  if (get16(end + 4) != 0 || get16(end + 6) != 0) return nf_fail(NF_INPUT, "%s: is one part of a split zip file", label);
+  if (get16(end + 4) != 0 || get16(end + 6) != 0)
+    return nf_fail(NF_INPUT, "%s: is one part of a split zip file", label);
   *d = (directory){get16(end + 10), get32(end + 12), get32(end + 16)};
   if (at >= LOCATOR_SIZE && get32(end - LOCATOR_SIZE) == LOCATOR_SIGNATURE) {
     uint64_t at64 = get64(end - LOCATOR_SIZE + 8);
@@ -563,9 +565,7 @@ static void append_npy_header(nf_str *out, const nf_array *array) {
   nf_str_free(&text);
 }
 
-static size_t array_bytes(const nf_array *array) {
-  return (size_t)nf_array_count(array) * dtypes[array->dtype].size;
-}
+static size_t array_bytes(const nf_array *array) { return (size_t)nf_array_count(array) * dtypes[array->dtype].size; }
 
 nf_status nf_npy_write(const char *path, const nf_array *array) {
   nf_writer *w;

@@ -2,8 +2,8 @@
 #ifndef NF_FORMATS_ARRAY_H
 #define NF_FORMATS_ARRAY_H
 
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/memory.h"
 #include "base/status.h"
@@ -20,8 +20,8 @@ typedef struct {
 } nf_array;
 
 size_t nf_dtype_size(nf_dtype dtype);
-const char *nf_dtype_name(nf_dtype dtype);       // "int32"
-int64_t nf_array_count(const nf_array *array);   // number of elements
+const char *nf_dtype_name(nf_dtype dtype);      // "int32"
+int64_t nf_array_count(const nf_array *array);  // number of elements
 
 // Reads .npz (stored or deflated members) or .npy (version 1 to 3, C order, little-endian) into the arena.
 // Non-numeric members (strings, objects) are skipped in an npz.

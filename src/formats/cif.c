@@ -151,13 +151,13 @@ static nf_status next_token(scanner *s) {
 typedef struct {
   scanner s;
   nf_arena *arena;
-  char *pool;         // where short strings are packed
+  char *pool;  // where short strings are packed
   size_t pool_left, pool_size;
   cif_column *columns;
   size_t n_columns, columns_capacity;
-  int32_t *slots;     // column + 1 by hash of its name, 0 free; n_slots is a power of two at least twice n_columns
+  int32_t *slots;  // column + 1 by hash of its name, 0 free; n_slots is a power of two at least twice n_columns
   size_t n_slots;
-  const char **row;   // values of the loop being read, row by row
+  const char **row;  // values of the loop being read, row by row
   size_t n_values, values_capacity;
 } reader;
 
@@ -364,10 +364,17 @@ static nf_status read_block(reader *r, cif_block *ret_block) {
   NF_TRY(next_token(s));
   while (s->kind != END && s->kind != DATA) {
     switch (s->kind) {
-      case NAME: NF_TRY(read_item(r)); break;
-      case LOOP: NF_TRY(read_loop(r)); break;
-      case SAVE: NF_TRY(skip_frame(r)); break;
-      default: return fail_at(s, s->token_line, "a value without an item name", s->text, s->length);
+      case NAME:
+        NF_TRY(read_item(r));
+        break;
+      case LOOP:
+        NF_TRY(read_loop(r));
+        break;
+      case SAVE:
+        NF_TRY(skip_frame(r));
+        break;
+      default:
+        return fail_at(s, s->token_line, "a value without an item name", s->text, s->length);
     }
   }
   size_t bytes = r->n_columns * sizeof *r->columns;

@@ -12,7 +12,7 @@
 // A column of a loop, or a single item (n_rows 1). Values are unquoted text; an unquoted "." or "?" stays as it is
 // and is told from a quoted one by cif_is_null.
 typedef struct {
-  const char *name;           // "_atom_site.Cartn_x"; matched without regard to case
+  const char *name;  // "_atom_site.Cartn_x"; matched without regard to case
   int n_rows;
   const char *const *values;  // (n_rows)
 } cif_column;
@@ -38,9 +38,9 @@ typedef nf_status (*cif_visitor)(void *context, const cif_block *block);
 NF_CHECKED nf_status cif_visit_blocks(const char *label, const char *text, size_t length, cif_visitor visit,
                                       void *context);
 
-const cif_column *cif_find(const cif_block *block, const char *name);       // NULL if absent
-const char *cif_value(const cif_block *block, const char *name, int row);   // NULL if absent
-bool cif_is_null(const char *value);  // NULL, or an unquoted "." or "?"
+const cif_column *cif_find(const cif_block *block, const char *name);      // NULL if absent
+const char *cif_value(const cif_block *block, const char *name, int row);  // NULL if absent
+bool cif_is_null(const char *value);                                       // NULL, or an unquoted "." or "?"
 
 // Writing: quotes a value as CIF needs it (bare, '..', "..", or ;text field;) and appends it.
 void cif_append_value(nf_str *out, const char *value);

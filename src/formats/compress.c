@@ -123,7 +123,8 @@ static nf_status unzstd(const char *label, const unsigned char *in, size_t size,
   size_t n;
   do {
     NF_TRY_GOTO(done, sink_grow(out));
-    NF_TRY_GOTO(done, nf_zstd_reader_feed(reader, label, &p, &size, out->data + out->size, out->capacity - out->size, &n));
+    NF_TRY_GOTO(done,
+                nf_zstd_reader_feed(reader, label, &p, &size, out->data + out->size, out->capacity - out->size, &n));
     out->size += n;
   } while (size || out->size == out->capacity);
   if (!nf_zstd_reader_at_frame_end(reader)) status = cut_short(label, "zstd");
@@ -143,8 +144,8 @@ static nf_status decompress(kind k, const char *label, const void *data, size_t 
                      : k == XZ ? unxz(label, data, size, &out)
                                : unzstd(label, data, size, &out);
   if (status == NF_OK && max_size && out.size > max_size) {
-    status = nf_fail(NF_INPUT, "%s: is larger than %zu bytes when decompressed, more than is allowed here", label,
-                     max_size);
+    status =
+        nf_fail(NF_INPUT, "%s: is larger than %zu bytes when decompressed, more than is allowed here", label, max_size);
   }
   if (status != NF_OK) {
     free(out.data);

@@ -45,8 +45,7 @@ static void make_dots(point dots[N_DOTS]) {
   for (int i = -N_DOTS / 2; i <= N_DOTS / 2; i++) {
     float latitude = asinf(2.0f * (float)i / N_DOTS);
     float longitude = (float)(fmod(i, golden_ratio) * 2 * pi / golden_ratio);
-    dots[i + N_DOTS / 2] =
-        (point){sinf(longitude) * cosf(latitude), cosf(longitude) * cosf(latitude), sinf(latitude)};
+    dots[i + N_DOTS / 2] = (point){sinf(longitude) * cosf(latitude), cosf(longitude) * cosf(latitude), sinf(latitude)};
   }
 }
 

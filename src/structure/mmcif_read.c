@@ -1,8 +1,8 @@
 // From the tables of an mmCIF to chains, residues and atoms, as AlphaFold 3 reads its templates.
 //
 // Two kinds of tables tell of residues: _atom_site has those that were seen, the scheme tables
-// (_pdbx_poly_seq_scheme, _pdbx_branch_scheme, _pdbx_nonpoly_scheme) all that were there. The residues of the result are
-// those of the scheme tables, so that the gaps of a chain keep their places; the atoms are hung on them afterwards.
+// (_pdbx_poly_seq_scheme, _pdbx_branch_scheme, _pdbx_nonpoly_scheme) all that were there. The residues of the result
+// are those of the scheme tables, so that the gaps of a chain keep their places; the atoms are hung on them afterwards.
 // Files of modelling programs often lack some of these tables; they are then made up from _atom_site.
 #include <ctype.h>
 #include <math.h>
@@ -27,7 +27,7 @@ typedef struct {
   bool polymer;
   int chain_key;  // place of its chain
   int id;
-  int index;      // in the result
+  int index;  // in the result
 } scheme_residue;
 
 // A residue as _atom_site has it: rows kept[first .. first + n).
@@ -44,16 +44,16 @@ typedef struct {
   nf_map *entity_type;   // entity id -> index into entity_types; _entity.type
   nf_map *polymer_type;  // entity id -> index into polymer_types; _entity_poly.type
   const char *const *entity_types, *const *polymer_types;
-  nf_map *author_of;     // chain id -> first row of _atom_site
+  nf_map *author_of;  // chain id -> first row of _atom_site
   int n_chains;
   const char **chains, **chain_entities;  // _struct_asym
-  int *chain_order;      // key of each row of chains
-  int n_kept, *kept;     // rows of _atom_site that remain
+  int *chain_order;                       // key of each row of chains
+  int n_kept, *kept;                      // rows of _atom_site that remain
   int n_sites;
   site_residue *sites;
   int n_residues, residues_capacity;
   scheme_residue *residues;  // heap
-  nf_str key;            // for looking things up by several words
+  nf_str key;                // for looking things up by several words
 } reading;
 
 static const char *value_at(const cif_column *column, int row) { return column ? column->values[row] : "?"; }
@@ -112,14 +112,15 @@ static nf_status find_atom_site(const reading *r, atom_site *a) {
   enum { N = sizeof names / sizeof *names };
   const cif_column *c[N];
   NF_TRY(find_columns(r, "_atom_site", N, names, c, &a->n));
-  *a = (atom_site){c[0],  c[1],  c[2],  c[3],  c[4],  c[5],  c[6],  c[7],  c[8],
-                   c[9],  c[10], c[11], c[12], c[13], c[14], c[15], c[16], a->n};
+  *a = (atom_site){c[0], c[1],  c[2],  c[3],  c[4],  c[5],  c[6],  c[7],  c[8],
+                   c[9], c[10], c[11], c[12], c[13], c[14], c[15], c[16], a->n};
   if (!a->author_chain) a->author_chain = a->chain;
   if (!a->author_seq) a->author_seq = a->seq;
   return a->n ? NF_OK : refuse(r, "has no atoms", NULL);
 }
 
-// Some programs (OpenMM) leave the entity open: then each chain is one, numbered by its letters: A 1, Z 26, AA 27, BA 28.
+// Some programs (OpenMM) leave the entity open: then each chain is one, numbered by its letters: A 1, Z 26, AA 27,
+// BA 28.
 static const char *entity_of_open_chain(const reading *r, const char *chain) {
   int64_t number = 0, power = 1;
   size_t n = strlen(chain);
@@ -443,8 +444,8 @@ static nf_status add_residue(reading *r, scheme_residue residue) {
 
 // Where a place in the sequence has several components (_pdbx_poly_seq_scheme.hetero), the one whose atoms were kept
 // counts; where it has no atoms, all of them do.
-static bool is_other_component(reading *r, const nf_map *seen, const char *chain, const char *seq, const char *insertion,
-                               const char *comp) {
+static bool is_other_component(reading *r, const nf_map *seen, const char *chain, const char *seq,
+                               const char *insertion, const char *comp) {
   int64_t site;
   if (insertion && is(insertion, "?")) insertion = ".";
   if (!nf_map_get(seen, key_of(r, chain, seq, insertion, NULL), &site)) return false;
@@ -518,8 +519,8 @@ static nf_status add_polymers(reading *r, const atom_site *a) {
   NF_TRY_GOTO(done, find_columns(r, "_pdbx_poly_seq_scheme", 6, scheme_names, c, &n));
   if (c[0] && c[1] && c[2] && c[3] && c[4] && c[5]) {
     for (int i = 0; i < n; i++) {
-      NF_TRY_GOTO(done, add_polymer_residue(r, seen, c[0]->values[i], c[5]->values[i], c[3]->values[i],
-                                            c[1]->values[i], c[4]->values[i], c[2]->values[i]));
+      NF_TRY_GOTO(done, add_polymer_residue(r, seen, c[0]->values[i], c[5]->values[i], c[3]->values[i], c[1]->values[i],
+                                            c[4]->values[i], c[2]->values[i]));
     }
     goto done;
   }
@@ -533,9 +534,9 @@ static nf_status add_polymers(reading *r, const atom_site *a) {
     const char *type, *chain = a->chain->values[row];
     NF_TRY_GOTO(done, entity_type_of(r, chain, &type));
     if (!is(type, "polymer")) continue;
-    NF_TRY_GOTO(done, add_polymer_residue(r, seen, chain, author_chain(r, a, chain), a->seq->values[row],
-                                          a->author_seq->values[row], a->comp->values[row],
-                                          value_at(a->insertion, row)));
+    NF_TRY_GOTO(done,
+                add_polymer_residue(r, seen, chain, author_chain(r, a, chain), a->seq->values[row],
+                                    a->author_seq->values[row], a->comp->values[row], value_at(a->insertion, row)));
   }
 done:
   nf_map_free(seen);
@@ -560,8 +561,9 @@ static nf_status add_ligands(reading *r, const atom_site *a) {
     int row = r->sites[i].row;
     if (!is(a->seq->values[row], ".")) continue;
     const char *insertion = value_at(a->insertion, row);
-    nf_map_set(seen, key_of(r, a->chain->values[row], a->author_seq->values[row], is(insertion, "?") ? "." : insertion,
-                            NULL), i);
+    nf_map_set(seen,
+               key_of(r, a->chain->values[row], a->author_seq->values[row], is(insertion, "?") ? "." : insertion, NULL),
+               i);
   }
   for (int t = 0; t < 2; t++) {
     const cif_column *c[4];
@@ -574,12 +576,11 @@ static nf_status add_ligands(reading *r, const atom_site *a) {
       const char *comp = c[0]->values[i], *chain = c[1]->values[i], *author_seq = c[2]->values[i];
       const char *insertion = c[3] ? c[3]->values[i] : ".";
       if (is_water(comp) || is_other_component(r, seen, chain, author_seq, insertion, comp)) continue;
-      NF_TRY_GOTO(done, add_ligand_residue(r, first, author_chain(r, a, chain),
-                                           (scheme_residue){.chain = chain,
-                                                            .seq = ".",
-                                                            .author_seq = author_seq,
-                                                            .comp = comp,
-                                                            .insertion = insertion}));
+      NF_TRY_GOTO(done,
+                  add_ligand_residue(
+                      r, first, author_chain(r, a, chain),
+                      (scheme_residue){
+                          .chain = chain, .seq = ".", .author_seq = author_seq, .comp = comp, .insertion = insertion}));
     }
   }
   int first = r->n_residues;
@@ -604,7 +605,8 @@ done:
 
 static nf_status copy_word(const reading *r, char *out, size_t size, const char *what, const char *word) {
   size_t n = strlen(word);
-  if (n >= size) return nf_fail(NF_INPUT, "%s: %s '%.32s' is longer than %zu characters", r->label, what, word, size - 1);
+  if (n >= size)
+    return nf_fail(NF_INPUT, "%s: %s '%.32s' is longer than %zu characters", r->label, what, word, size - 1);
   memcpy(out, word, n + 1);
   return NF_OK;
 }

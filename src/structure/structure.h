@@ -12,18 +12,18 @@
 typedef struct {
   char name[8];
   char element[4];
-  float x, y, z;      // angstrom
+  float x, y, z;  // angstrom
   float b_factor, occupancy;
-  bool present;       // false: expected by the sequence but absent from the file
-  int residue;        // index into residues
+  bool present;  // false: expected by the sequence but absent from the file
+  int residue;   // index into residues
 } structure_atom;
 
 typedef struct {
-  char name[12];      // label_comp_id
-  int id;             // label_seq_id in polymers
-  char author_id[12]; // auth_seq_id
+  char name[12];       // label_comp_id
+  int id;              // label_seq_id in polymers
+  char author_id[12];  // auth_seq_id
   char insertion[4];
-  int chain;          // index into chains
+  int chain;  // index into chains
   int first_atom, n_atoms;
 } structure_residue;
 
@@ -32,13 +32,13 @@ typedef struct {
   char author_id[16];  // auth_asym_id
   char entity_id[16];
   nf_chain_kind kind;
-  const char *type;    // _entity_poly.type or "" for non-polymers
+  const char *type;  // _entity_poly.type or "" for non-polymers
   int first_residue, n_residues;
 } structure_chain;
 
 typedef struct {
-  const char *name;          // entry id
-  int release_date;          // yyyymmdd, 0 unknown
+  const char *name;  // entry id
+  int release_date;  // yyyymmdd, 0 unknown
   int n_chains, n_residues, n_atoms;
   structure_chain *chains;
   structure_residue *residues;
@@ -56,8 +56,8 @@ NF_CHECKED nf_status mmcif_read_structure(const char *label, const char *text, s
 double superpose_rmsd(const float *a, const float *b, int n);
 
 // Solvent accessible surface of each residue, square angstrom, as DSSP 4 computes it (water radius 1.4, 401 dots on a
-// sphere, coordinates to three decimals). Only residues of polymers with N, CA, C and O count: all others get NaN, stand
-// in nobody's way, and have no line in a DSSP file. Hydrogens (element "H") and atoms that are not present or not
+// sphere, coordinates to three decimals). Only residues of polymers with N, CA, C and O count: all others get NaN,
+// stand in nobody's way, and have no line in a DSSP file. Hydrogens (element "H") and atoms that are not present or not
 // finite are passed over. DSSP prints floor(value + 0.5); it knows whatever is in the structure, so a chain to be
 // measured alone is to be put into a structure alone.
 void dssp_accessibility(const nf_structure *structure, double *per_residue);

@@ -1,8 +1,7 @@
 // Template features: the reference's hashes on a real job, and what is odd about them on made ones.
-#include "../test.h"
-
 #include <jansson.h>
 
+#include "../test.h"
 #include "base/str.h"
 #include "features/template.h"
 #include "formats/sha256.h"
@@ -28,8 +27,8 @@ static void made_start(made *m) {
 static void add_chain(made *m, nf_chain_kind kind, const char *codes, int n_templates, const job_template *templates) {
   nf_layout *l = &m->layout;
   layout_chain *c = &l->chains[l->n_chains];
-  *c = (layout_chain){.id = "A", .kind = kind, .job_chain = l->n_chains, .first_residue = l->n_residues,
-                      .first_token = l->n_tokens};
+  *c = (layout_chain){
+      .id = "A", .kind = kind, .job_chain = l->n_chains, .first_residue = l->n_residues, .first_token = l->n_tokens};
   m->job_chains[l->n_chains] = (job_chain){.kind = kind, .id = "A", .n_templates = n_templates, .templates = templates};
   char *text = nf_arena_strdup(m->arena, codes), *save = NULL;
   for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
@@ -69,8 +68,9 @@ static const float *position(const made *m, int t, int token, int slot) {
 static const char *template_text(nf_arena *arena, const char *codes, const char *type, const char *date) {
   static const char *const names[] = {"N", "CA", "C", "O", "CB"};
   nf_str s = {0};
-  nf_str_puts(&s, "data_made\n_entry.id MADE\n_struct_asym.id Q\n_struct_asym.entity_id 1\n_entity.id 1\n"
-                  "_entity.type polymer\n_entity_poly.entity_id 1\n");
+  nf_str_puts(&s,
+              "data_made\n_entry.id MADE\n_struct_asym.id Q\n_struct_asym.entity_id 1\n_entity.id 1\n"
+              "_entity.type polymer\n_entity_poly.entity_id 1\n");
   nf_str_printf(&s, "_entity_poly.type '%s'\n", type);
   if (date) nf_str_printf(&s, "_pdbx_audit_revision_history.revision_date %s\n", date);
   nf_str scheme = {0}, atoms = {0};
@@ -90,7 +90,8 @@ static const char *template_text(nf_arena *arena, const char *codes, const char 
                     selenium ? "SE" : names[k], selenium ? "SE" : names[k], word, i, 100 * i + k + 1, i + 10);
     }
   }
-  nf_str_printf(&s, "loop_\n_pdbx_poly_seq_scheme.asym_id\n_pdbx_poly_seq_scheme.seq_id\n_pdbx_poly_seq_scheme.mon_id\n"
+  nf_str_printf(&s,
+                "loop_\n_pdbx_poly_seq_scheme.asym_id\n_pdbx_poly_seq_scheme.seq_id\n_pdbx_poly_seq_scheme.mon_id\n"
                 "_pdbx_poly_seq_scheme.pdb_seq_num\n_pdbx_poly_seq_scheme.pdb_ins_code\n"
                 "_pdbx_poly_seq_scheme.pdb_strand_id\n%s"
                 "loop_\n_atom_site.group_PDB\n_atom_site.id\n_atom_site.type_symbol\n_atom_site.label_atom_id\n"
@@ -184,8 +185,8 @@ TEST(selenomethionine_is_methionine) {
   add_chain(&m, NF_PROTEIN, "ALA ALA ALA ALA ALA", 1, &t);
   REQUIRE_OK(make(&m, 5));
   CHECK_INT(aatype(&m, 0, 0), 12);
-  CHECK_INT(mask(&m, 0, 0, 4), 0);                 // CB
-  CHECK_INT(mask(&m, 0, 0, 6), 1);                 // N CA C O CB CG SD CE
+  CHECK_INT(mask(&m, 0, 0, 4), 0);  // CB
+  CHECK_INT(mask(&m, 0, 0, 6), 1);  // N CA C O CB CG SD CE
   CHECK_NEAR(position(&m, 0, 0, 6)[0], 105, 0);
   nf_arena_free(m.arena);
 }
@@ -339,10 +340,11 @@ TEST(refusals) {
 TEST(two_polymers_are_refused) {
   nf_arena *arena = nf_arena_create();
   nf_str s = {0};
-  nf_str_puts(&s, "data_two\n_pdbx_audit_revision_history.revision_date 2001-02-03\n"
-                  "loop_\n_atom_site.group_PDB\n_atom_site.id\n_atom_site.type_symbol\n_atom_site.label_atom_id\n"
-                  "_atom_site.label_comp_id\n_atom_site.label_asym_id\n_atom_site.label_entity_id\n"
-                  "_atom_site.label_seq_id\n_atom_site.Cartn_x\n_atom_site.Cartn_y\n_atom_site.Cartn_z\n");
+  nf_str_puts(&s,
+              "data_two\n_pdbx_audit_revision_history.revision_date 2001-02-03\n"
+              "loop_\n_atom_site.group_PDB\n_atom_site.id\n_atom_site.type_symbol\n_atom_site.label_atom_id\n"
+              "_atom_site.label_comp_id\n_atom_site.label_asym_id\n_atom_site.label_entity_id\n"
+              "_atom_site.label_seq_id\n_atom_site.Cartn_x\n_atom_site.Cartn_y\n_atom_site.Cartn_z\n");
   for (int i = 0; i < 4; i++) {
     nf_str_printf(&s, "ATOM %d C CA ALA %c %d %d %d 0 0\n", i, 'A' + i / 2, i / 2 + 1, i % 2 + 1, i);
   }

@@ -1,6 +1,5 @@
 // A3M and FASTA records.
 #include "../test.h"
-
 #include "formats/a3m.h"
 
 static nf_a3m parse(nf_arena *arena, const char *text) {

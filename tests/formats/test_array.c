@@ -1,8 +1,7 @@
 // .npy and .npz: what is written is read back, by numpy's rules; what is broken is refused by name.
-#include "../test.h"
-
 #include <zlib.h>
 
+#include "../test.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "formats/array.h"
@@ -19,7 +18,7 @@ TEST(dtypes) {
     nf_dtype dtype;
     const char *name;
     size_t size;
-  } expected[] = {{NF_BOOL, "bool", 1},   {NF_I8, "int8", 1},   {NF_U8, "uint8", 1}, {NF_I16, "int16", 2},
+  } expected[] = {{NF_BOOL, "bool", 1},   {NF_I8, "int8", 1},    {NF_U8, "uint8", 1},  {NF_I16, "int16", 2},
                   {NF_I32, "int32", 4},   {NF_U32, "uint32", 4}, {NF_I64, "int64", 8}, {NF_F16, "float16", 2},
                   {NF_F32, "float32", 4}, {NF_F64, "float64", 8}};
   for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
@@ -36,11 +35,27 @@ TEST(half_precision) {
   static const struct {
     float value;
     uint16_t bits;
-  } cases[] = {{0, 0},          {-0.0f, 0x8000},    {1, 0x3c00},        {-2, 0xc000},       {65504, 0x7bff},
-               {65519.996f, 0x7bff}, {65520, 0x7c00}, {1e30f, 0x7c00},  {-INFINITY, 0xfc00}, {0x1p-14f, 0x0400},
-               {0x1p-24f, 1},   {0x1p-25f, 0},      {0x1.000002p-25f, 1}, {0x1.8p-24f, 2},  {0x1.ff8p-15f, 0x03ff},
-               {0x1.ffcp-15f, 0x0400}, {1.0f + 0x1p-11f, 0x3c00}, {1.0f + 0x3p-11f, 0x3c02},
-               {1.0f + 0x1.001p-11f, 0x3c01}, {0.1f, 0x2e66}, {3.14159265f, 0x4248}};
+  } cases[] = {{0, 0},
+               {-0.0f, 0x8000},
+               {1, 0x3c00},
+               {-2, 0xc000},
+               {65504, 0x7bff},
+               {65519.996f, 0x7bff},
+               {65520, 0x7c00},
+               {1e30f, 0x7c00},
+               {-INFINITY, 0xfc00},
+               {0x1p-14f, 0x0400},
+               {0x1p-24f, 1},
+               {0x1p-25f, 0},
+               {0x1.000002p-25f, 1},
+               {0x1.8p-24f, 2},
+               {0x1.ff8p-15f, 0x03ff},
+               {0x1.ffcp-15f, 0x0400},
+               {1.0f + 0x1p-11f, 0x3c00},
+               {1.0f + 0x3p-11f, 0x3c02},
+               {1.0f + 0x1.001p-11f, 0x3c01},
+               {0.1f, 0x2e66},
+               {3.14159265f, 0x4248}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) CHECK_INT(nf_f16_from_f32(cases[i].value), cases[i].bits);
   CHECK_INT(nf_f16_from_f32(NAN) & 0x7c00, 0x7c00);
   CHECK(nf_f16_from_f32(NAN) & 0x3ff);
@@ -48,7 +63,8 @@ TEST(half_precision) {
   // Every half survives the way there and back.
   for (uint32_t bits = 0; bits < 0x10000; bits++) {
     float v = nf_f16_to_f32((uint16_t)bits);
-    if (!isnan(v) && nf_f16_from_f32(v) != bits) test_fail(__FILE__, __LINE__, "half %04x came back as %04x", bits, nf_f16_from_f32(v));
+    if (!isnan(v) && nf_f16_from_f32(v) != bits)
+      test_fail(__FILE__, __LINE__, "half %04x came back as %04x", bits, nf_f16_from_f32(v));
   }
   // Halfway between two neighbours the even one is taken, a little more or less the nearer.
   for (uint32_t bits = 0; bits < 0x7bff; bits++) {
@@ -72,11 +88,17 @@ static int make_arrays(nf_array *out) {
   static const uint16_t f16[] = {0x3c00, 0xc000};
   static const uint32_t u32[] = {UINT32_MAX};
   static const int16_t i16[] = {-300, 300};
-  const nf_array all[] = {
-      {"f64", NF_F64, 1, {3}, f64},        {"f32", NF_F32, 4, {2, 3, 1, 4}, f32}, {"i32", NF_I32, 2, {3, 1}, i32},
-      {"a:scalar", NF_I64, 0, {0}, i64},   {"dir/bools", NF_BOOL, 2, {2, 2}, bools}, {"i8", NF_I8, 1, {2}, i8},
-      {"f16", NF_F16, 2, {1, 2}, f16},     {"u32", NF_U32, 1, {1}, u32},          {"i16", NF_I16, 1, {2}, i16},
-      {"empty", NF_F32, 3, {4, 0, 2}, NULL}, {"u8", NF_U8, 1, {4}, bools}};
+  const nf_array all[] = {{"f64", NF_F64, 1, {3}, f64},
+                          {"f32", NF_F32, 4, {2, 3, 1, 4}, f32},
+                          {"i32", NF_I32, 2, {3, 1}, i32},
+                          {"a:scalar", NF_I64, 0, {0}, i64},
+                          {"dir/bools", NF_BOOL, 2, {2, 2}, bools},
+                          {"i8", NF_I8, 1, {2}, i8},
+                          {"f16", NF_F16, 2, {1, 2}, f16},
+                          {"u32", NF_U32, 1, {1}, u32},
+                          {"i16", NF_I16, 1, {2}, i16},
+                          {"empty", NF_F32, 3, {4, 0, 2}, NULL},
+                          {"u8", NF_U8, 1, {4}, bools}};
   memcpy(out, all, sizeof all);
   return sizeof all / sizeof *all;
 }
@@ -212,7 +234,8 @@ TEST(headers_as_numpy_may_write_them) {
   nf_array a;
   const int32_t data[] = {1, 2, 3, 4, 5, 6};
   for (int version = 1; version <= 3; version++) {
-    REQUIRE_OK(parse(npy(version, "{'descr': '<i4', 'fortran_order': False, 'shape': (2, 3), }   \n", data, 24), arena, &a));
+    REQUIRE_OK(
+        parse(npy(version, "{'descr': '<i4', 'fortran_order': False, 'shape': (2, 3), }   \n", data, 24), arena, &a));
     CHECK_INT(a.n_dims, 2);
     CHECK_INT(a.shape[1], 3);
     CHECK_INT(((const int32_t *)a.data)[5], 6);

@@ -1,6 +1,5 @@
 // CIF: what is read, what is refused and where, and how it is written.
 #include "../test.h"
-
 #include "base/file.h"
 #include "formats/cif.h"
 
@@ -57,8 +56,9 @@ TEST(names_without_regard_to_case) {
 }
 
 TEST(text_fields) {
-  cif_block b = parse_one("data_x\n_a.t\n; first  \n  second\t\n\n;\n_a.u\n;one\r\ntwo\r\n;\r\n_a.v\n;\n;\n"
-                          "loop_\n_l.a\n_l.b\n1\n;x;\n;2 3\n");
+  cif_block b = parse_one(
+      "data_x\n_a.t\n; first  \n  second\t\n\n;\n_a.u\n;one\r\ntwo\r\n;\r\n_a.v\n;\n;\n"
+      "loop_\n_l.a\n_l.b\n1\n;x;\n;2 3\n");
   check_value(&b, "_a.t", 0, " first\n  second\n");
   check_value(&b, "_a.v", 0, "");
   // The second semicolon at a line's start ends the field, and the next value follows it at once.
@@ -87,7 +87,9 @@ TEST(nulls) {
 }
 
 TEST(line_ends_and_odd_places) {
-  cif_block b = parse_one("\xef\xbb\xbf" "data_x\r_a 1\r\n_b\t2\r\r\nloop_ _c 1 2 loop_ _d _e 3 4");
+  cif_block b = parse_one(
+      "\xef\xbb\xbf"
+      "data_x\r_a 1\r\n_b\t2\r\r\nloop_ _c 1 2 loop_ _d _e 3 4");
   check_value(&b, "_a", 0, "1");
   check_value(&b, "_b", 0, "2");
   check_value(&b, "_c", 1, "2");
@@ -183,7 +185,10 @@ TEST(refusals) {
   REFUSED("", "t.cif: holds no CIF data block (it is empty)");
   REFUSED(" \n# only a comment", "t.cif: holds no CIF data block (it is empty)");
   REFUSED("\n\nATOM  1", "t.cif: line 3: a CIF file begins with data_NAME, this is: ATOM");
-  REFUSED("\x7f" "ELF\x02\x01", "t.cif: line 1: a CIF file begins with data_NAME, this is: ?ELF??");
+  REFUSED(
+      "\x7f"
+      "ELF\x02\x01",
+      "t.cif: line 1: a CIF file begins with data_NAME, this is: ?ELF??");
   REFUSED("data_\n_a 1", "t.cif: line 1: data_ without the name of the block");
   REFUSED("data_x\n_a", "t.cif: line 2: the item has no value: _a");
   REFUSED("data_x\n_a\n_b 1", "t.cif: line 2: the item has no value: _a");
@@ -214,7 +219,8 @@ TEST(refusals) {
 TEST(long_words_are_cut_in_messages) {
   char text[400] = "data_x\n";
   memset(text + 7, 'y', 300);
-  check_refused(text, 307, "t.cif: line 2: a value without an item name: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy...");
+  check_refused(text, 307,
+                "t.cif: line 2: a value without an item name: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy...");
 }
 
 TEST(every_cut_of_a_file_is_read_or_refused) {

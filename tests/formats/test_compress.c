@@ -1,10 +1,9 @@
 // Compressed files: every format whole, in pieces, cut and damaged.
-#include "../test.h"
-
 #include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
 
+#include "../test.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/str.h"

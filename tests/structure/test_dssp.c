@@ -1,8 +1,7 @@
 // Accessible surface: spheres whose area is known, and DSSP itself where it is installed.
-#include "../test.h"
-
 #include <jansson.h>
 
+#include "../test.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "formats/array.h"
@@ -60,8 +59,8 @@ TEST(free_atoms) {
   add_residue(m, "ALA");
   add_wide_backbone(m, -20);
   add_atom(m, "OXT", 0, 60, 0);
-  add_atom(m, "HA", 0, -20, 1);       // hydrogens neither count nor cover
-  add_residue(m, "ALA");              // incomplete
+  add_atom(m, "HA", 0, -20, 1);  // hydrogens neither count nor cover
+  add_residue(m, "ALA");         // incomplete
   add_atom(m, "N", 0, 1, 1);
   add_atom(m, "CA", 0, 1, 1);
   add_atom(m, "C", 0, 1, 1);
@@ -81,7 +80,7 @@ TEST(caps_are_covered) {
   add_atom(m, "CB", 0, 40, 0);
   add_atom(m, "CG", 1.5, 40, 0);  // equal spheres 1.5 apart: each keeps 2 pi R (R + 0.75)
   add_atom(m, "CD", 0, 60, 0);
-  add_atom(m, "CE", 0, 60, 0);    // on the same spot: neither covers the other
+  add_atom(m, "CE", 0, 60, 0);  // on the same spot: neither covers the other
   dssp_accessibility(&m->s, area);
   double r = 3.2, pi = acos(-1), backbone = sphere(1.65) + sphere(1.87) + sphere(1.76) + sphere(1.4);
   CHECK_NEAR(area[0], backbone + 4 * pi * r * (r + 0.75) + 2 * sphere(1.8), 1);
@@ -122,7 +121,8 @@ TEST(far_and_crowded_atoms) {
     add_residue(m, "GLY");
     const char *names[] = {"N", "CA", "C", "O"};
     // Most on one spot, some at the edge of what a float can hold.
-    for (int k = 0; k < 4; k++) add_atom(m, names[k], i < 290 ? 0 : (i % 2 ? 3e38 : -3e38), i < 290 ? 0.05 * k : 1e30, 0);
+    for (int k = 0; k < 4; k++)
+      add_atom(m, names[k], i < 290 ? 0 : (i % 2 ? 3e38 : -3e38), i < 290 ? 0.05 * k : 1e30, 0);
   }
   dssp_accessibility(&m->s, area);
   for (int i = 0; i < 300; i++) CHECK(area[i] >= 0);
@@ -141,14 +141,19 @@ static void write_mmcif(const nf_structure *s, nf_str *out) {
   static const char *const asym[] = {"id", "entity_id"}, *const asym_row[] = {"A", "1"};
   static const char *const entry[] = {"id"}, *const entry_row[] = {"MADE"};
   static const char *const sequence[] = {"entity_id", "num", "mon_id", "hetero"};
-  static const char *const scheme[] = {"asym_id",     "entity_id",     "seq_id",       "mon_id",
-                                       "pdb_seq_num", "auth_seq_num",  "pdb_mon_id",   "auth_mon_id",
-                                       "pdb_strand_id", "pdb_ins_code", "hetero",      "ndb_seq_num"};
-  static const char *const atoms[] = {"group_PDB",         "id",           "type_symbol",   "label_atom_id",
-                                      "label_alt_id",      "label_comp_id", "label_asym_id", "label_entity_id",
-                                      "label_seq_id",      "pdbx_PDB_ins_code", "Cartn_x",   "Cartn_y",
-                                      "Cartn_z",           "occupancy",    "B_iso_or_equiv", "auth_seq_id",
-                                      "auth_comp_id",      "auth_asym_id", "auth_atom_id",  "pdbx_PDB_model_num"};
+  static const char *const scheme[] = {"asym_id",       "entity_id",    "seq_id",     "mon_id",
+                                       "pdb_seq_num",   "auth_seq_num", "pdb_mon_id", "auth_mon_id",
+                                       "pdb_strand_id", "pdb_ins_code", "hetero",     "ndb_seq_num"};
+  static const char *const atoms[] = {"group_PDB",      "id",
+                                      "type_symbol",    "label_atom_id",
+                                      "label_alt_id",   "label_comp_id",
+                                      "label_asym_id",  "label_entity_id",
+                                      "label_seq_id",   "pdbx_PDB_ins_code",
+                                      "Cartn_x",        "Cartn_y",
+                                      "Cartn_z",        "occupancy",
+                                      "B_iso_or_equiv", "auth_seq_id",
+                                      "auth_comp_id",   "auth_asym_id",
+                                      "auth_atom_id",   "pdbx_PDB_model_num"};
   nf_arena *arena = nf_arena_create();
   nf_str_puts(out, "data_MADE\n#\n");
   cif_append_category(out, "_entry", 1, entry, 1, entry_row);
@@ -166,8 +171,9 @@ static void write_mmcif(const nf_structure *s, nf_str *out) {
   at = rows;
   for (int i = 0; i < s->n_residues; i++) {
     const char *number = nf_arena_printf(arena, "%d", i + 1);
-    const char *row[] = {"A",    "1",    number, s->residues[i].name, number, number, s->residues[i].name,
-                         s->residues[i].name, "A", ".", "n", number};
+    const char *row[] = {
+        "A", "1", number, s->residues[i].name, number, number, s->residues[i].name, s->residues[i].name, "A",
+        ".", "n", number};
     memcpy(at, row, sizeof row);
     at += 12;
   }
@@ -292,7 +298,8 @@ TEST(predictions_as_dssp) {
       const char *const *atoms;
       add_residue(m, residue_code(NF_PROTEIN, *p));
       int n_atoms = residue_dense_atoms(residue_code(NF_PROTEIN, *p), &atoms);
-      for (int i = 0; i < n_atoms; i++, at++) add_atom(m, atoms[i], coords[3 * at], coords[3 * at + 1], coords[3 * at + 2]);
+      for (int i = 0; i < n_atoms; i++, at++)
+        add_atom(m, atoms[i], coords[3 * at], coords[3 * at + 1], coords[3 * at + 2]);
     }
     add_atom(m, "OXT", coords[3 * at], coords[3 * at + 1], coords[3 * at + 2]);
     compared = check_made(&m->s, name);

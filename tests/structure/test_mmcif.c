@@ -1,6 +1,5 @@
 // Structures out of mmCIF: one made file with one oddity at a time.
 #include "../test.h"
-
 #include "base/file.h"
 #include "base/str.h"
 #include "structure/structure.h"
@@ -19,26 +18,26 @@ static nf_status read_text(const char *text, nf_structure *s) {
 }
 
 // The tables that most tests share: a protein chain A, a ligand L, water W.
-#define HEAD                                                                                                     \
-  "data_made\n_entry.id MADE\n"                                                                                  \
-  "loop_\n_struct_asym.id\n_struct_asym.entity_id\nA 1\nL 2\nW 3\n"                                              \
-  "loop_\n_entity.id\n_entity.type\n1 polymer\n2 non-polymer\n3 water\n"                                         \
+#define HEAD                                                             \
+  "data_made\n_entry.id MADE\n"                                          \
+  "loop_\n_struct_asym.id\n_struct_asym.entity_id\nA 1\nL 2\nW 3\n"      \
+  "loop_\n_entity.id\n_entity.type\n1 polymer\n2 non-polymer\n3 water\n" \
   "_entity_poly.entity_id 1\n_entity_poly.type 'polypeptide(L)'\n"
-#define SCHEME                                                                                                   \
-  "loop_\n_pdbx_poly_seq_scheme.asym_id\n_pdbx_poly_seq_scheme.seq_id\n_pdbx_poly_seq_scheme.mon_id\n"           \
+#define SCHEME                                                                                         \
+  "loop_\n_pdbx_poly_seq_scheme.asym_id\n_pdbx_poly_seq_scheme.seq_id\n_pdbx_poly_seq_scheme.mon_id\n" \
   "_pdbx_poly_seq_scheme.pdb_seq_num\n_pdbx_poly_seq_scheme.pdb_ins_code\n_pdbx_poly_seq_scheme.pdb_strand_id\n"
-#define LIGANDS                                                                                                  \
-  "loop_\n_pdbx_nonpoly_scheme.asym_id\n_pdbx_nonpoly_scheme.mon_id\n_pdbx_nonpoly_scheme.pdb_seq_num\n"         \
+#define LIGANDS                                                                                          \
+  "loop_\n_pdbx_nonpoly_scheme.asym_id\n_pdbx_nonpoly_scheme.mon_id\n_pdbx_nonpoly_scheme.pdb_seq_num\n" \
   "_pdbx_nonpoly_scheme.pdb_ins_code\nL HEM 201 .\nW HOH 301 .\nW HOH 302 .\n"
 // group id element atom alt comp chain entity seq ins x y z occupancy b author_seq author_chain model
-#define ATOMS                                                                                                    \
-  "loop_\n_atom_site.group_PDB\n_atom_site.id\n_atom_site.type_symbol\n_atom_site.label_atom_id\n"               \
-  "_atom_site.label_alt_id\n_atom_site.label_comp_id\n_atom_site.label_asym_id\n_atom_site.label_entity_id\n"    \
-  "_atom_site.label_seq_id\n_atom_site.pdbx_PDB_ins_code\n_atom_site.Cartn_x\n_atom_site.Cartn_y\n"              \
-  "_atom_site.Cartn_z\n_atom_site.occupancy\n_atom_site.B_iso_or_equiv\n_atom_site.auth_seq_id\n"                \
+#define ATOMS                                                                                                 \
+  "loop_\n_atom_site.group_PDB\n_atom_site.id\n_atom_site.type_symbol\n_atom_site.label_atom_id\n"            \
+  "_atom_site.label_alt_id\n_atom_site.label_comp_id\n_atom_site.label_asym_id\n_atom_site.label_entity_id\n" \
+  "_atom_site.label_seq_id\n_atom_site.pdbx_PDB_ins_code\n_atom_site.Cartn_x\n_atom_site.Cartn_y\n"           \
+  "_atom_site.Cartn_z\n_atom_site.occupancy\n_atom_site.B_iso_or_equiv\n_atom_site.auth_seq_id\n"             \
   "_atom_site.auth_asym_id\n_atom_site.pdbx_PDB_model_num\n"
-#define TAIL                                                                                                     \
-  "HETATM 90 C CHA . HEM L 2 . ? 1 2 3 1 10 201 X 1\nHETATM 91 O O . HOH W 3 . ? 1 2 3 1 10 301 X 1\n"           \
+#define TAIL                                                                                           \
+  "HETATM 90 C CHA . HEM L 2 . ? 1 2 3 1 10 201 X 1\nHETATM 91 O O . HOH W 3 . ? 1 2 3 1 10 301 X 1\n" \
   "HETATM 92 O O . HOH W 3 . ? 1 2 3 1 10 302 X 1\n"
 
 // Names of the atoms of a residue with their x, in one line.
@@ -56,10 +55,11 @@ static const char *atoms_of(const nf_structure *s, int residue) {
 TEST(chains_residues_and_gaps) {
   nf_structure s;
   REQUIRE_OK(read_text(HEAD "loop_\n_pdbx_audit_revision_history.revision_date\n2003-04-05\n2001-02-03\n" SCHEME
-                       "A 1 MET 10 . X\nA 2 GLY 11 . X\nA 3 ALA 11 A X\nA 4 SER ? . X\n" LIGANDS ATOMS
-                       "ATOM 1 N N . GLY A 1 2 ? 1.5 -2.25 3 0.50 40.5 11 X 1\n"
-                       "ATOM 2 C CA . GLY A 1 2 ? 2 0 0 1 10 11 X 1\n"
-                       "ATOM 3 N N . ALA A 1 3 A 3 0 0 1 10 11 X 1\n" TAIL, &s));
+                            "A 1 MET 10 . X\nA 2 GLY 11 . X\nA 3 ALA 11 A X\nA 4 SER ? . X\n" LIGANDS ATOMS
+                            "ATOM 1 N N . GLY A 1 2 ? 1.5 -2.25 3 0.50 40.5 11 X 1\n"
+                            "ATOM 2 C CA . GLY A 1 2 ? 2 0 0 1 10 11 X 1\n"
+                            "ATOM 3 N N . ALA A 1 3 A 3 0 0 1 10 11 X 1\n" TAIL,
+                       &s));
   CHECK_STR(s.name, "MADE");
   CHECK_INT(s.release_date, 20010203);
   CHECK_INT(s.n_chains, 2);
@@ -100,33 +100,38 @@ TEST(chains_residues_and_gaps) {
 
 TEST(only_the_first_model) {
   nf_structure s;
-  REQUIRE_OK(read_text(HEAD SCHEME "A 1 GLY 1 . X\n" LIGANDS ATOMS
+  REQUIRE_OK(read_text(HEAD SCHEME
+                       "A 1 GLY 1 . X\n" LIGANDS ATOMS
                        "ATOM 1 N N . GLY A 1 1 ? 1 0 0 1 10 1 X 7\nATOM 2 C CA . GLY A 1 1 ? 2 0 0 1 10 1 X 7\n"
-                       "ATOM 3 N N . GLY A 1 1 ? 5 0 0 1 10 1 X 2\nATOM 4 C CA . GLY A 1 1 ? 6 0 0 1 10 1 X 2\n", &s));
+                       "ATOM 3 N N . GLY A 1 1 ? 5 0 0 1 10 1 X 2\nATOM 4 C CA . GLY A 1 1 ? 6 0 0 1 10 1 X 2\n",
+                       &s));
   CHECK_INT(s.n_atoms, 2);
   CHECK_STR(atoms_of(&s, 0), "N 1, CA 2");
 }
 
 TEST(alternatives_within_a_residue) {
   nf_structure s;
-  REQUIRE_OK(read_text(HEAD SCHEME "A 1 SER 1 . X\n" LIGANDS ATOMS
-                       "ATOM 1 N N . SER A 1 1 ? 1 0 0 1 10 1 X 1\n"
+  REQUIRE_OK(read_text(HEAD SCHEME
+                       "A 1 SER 1 . X\n" LIGANDS ATOMS "ATOM 1 N N . SER A 1 1 ? 1 0 0 1 10 1 X 1\n"
                        "ATOM 2 C CA A SER A 1 1 ? 2 0 0 0.4 10 1 X 1\nATOM 3 C CA B SER A 1 1 ? 3 0 0 0.6 10 1 X 1\n"
                        "ATOM 4 C C B SER A 1 1 ? 4 0 0 0.5 10 1 X 1\nATOM 5 C C A SER A 1 1 ? 5 0 0 0.5 10 1 X 1\n"
                        "ATOM 6 O O A SER A 1 1 ? 6 0 0 0.3 10 1 X 1\n"
-                       "ATOM 7 H H A SER A 1 1 ? 7 0 0 0.3 10 1 X 1\nATOM 8 D D B SER A 1 1 ? 8 0 0 0.7 10 1 X 1\n", &s));
+                       "ATOM 7 H H A SER A 1 1 ? 7 0 0 0.3 10 1 X 1\nATOM 8 D D B SER A 1 1 ? 8 0 0 0.7 10 1 X 1\n",
+                       &s));
   CHECK_STR(atoms_of(&s, 0), "N 1, CA 3, C 5, O 6, D 8");
 }
 
 TEST(alternatives_of_a_whole_residue) {
   nf_structure s;
   // Serine has more atoms, threonine the higher mean occupancy; of its two places B is the fuller.
-  REQUIRE_OK(read_text(HEAD SCHEME "A 1 SER 1 . X\nA 1 THR 1 . X\nA 2 GLY 2 . X\n" LIGANDS ATOMS
+  REQUIRE_OK(read_text(HEAD SCHEME
+                       "A 1 SER 1 . X\nA 1 THR 1 . X\nA 2 GLY 2 . X\n" LIGANDS ATOMS
                        "ATOM 1 N N A SER A 1 1 ? 1 0 0 0.3 10 1 X 1\nATOM 2 C CA A SER A 1 1 ? 2 0 0 0.3 10 1 X 1\n"
                        "ATOM 3 N N B THR A 1 1 ? 3 0 0 0.4 10 1 X 1\nATOM 4 N N C THR A 1 1 ? 4 0 0 0.3 10 1 X 1\n"
                        "ATOM 5 C CA C THR A 1 1 ? 5 0 0 0.3 10 1 X 1\nATOM 6 C CA B THR A 1 1 ? 6 0 0 0.4 10 1 X 1\n"
                        "ATOM 7 C CB C THR A 1 1 ? 7 0 0 0.3 10 1 X 1\n"
-                       "ATOM 8 N N . GLY A 1 2 ? 8 0 0 1 10 2 X 1\n", &s));
+                       "ATOM 8 N N . GLY A 1 2 ? 8 0 0 1 10 2 X 1\n",
+                       &s));
   CHECK_INT(s.chains[0].n_residues, 2);
   CHECK_STR(s.residues[0].name, "THR");
   CHECK_STR(atoms_of(&s, 0), "N 3, CA 6, CB 7");
@@ -135,8 +140,10 @@ TEST(alternatives_of_a_whole_residue) {
 
 TEST(equal_alternatives_go_by_letter) {
   nf_structure s;
-  REQUIRE_OK(read_text(HEAD SCHEME "A 1 SER 1 . X\nA 1 ALA 1 . X\n" LIGANDS ATOMS
-                       "ATOM 1 N N B SER A 1 1 ? 1 0 0 0.5 10 1 X 1\nATOM 2 N N A ALA A 1 1 ? 2 0 0 0.5 10 1 X 1\n", &s));
+  REQUIRE_OK(read_text(HEAD SCHEME
+                       "A 1 SER 1 . X\nA 1 ALA 1 . X\n" LIGANDS ATOMS
+                       "ATOM 1 N N B SER A 1 1 ? 1 0 0 0.5 10 1 X 1\nATOM 2 N N A ALA A 1 1 ? 2 0 0 0.5 10 1 X 1\n",
+                       &s));
   CHECK_STR(s.residues[0].name, "ALA");
   CHECK_STR(atoms_of(&s, 0), "N 2");
 }
@@ -144,14 +151,17 @@ TEST(equal_alternatives_go_by_letter) {
 TEST(unresolved_alternatives_of_the_sequence_stay) {
   nf_structure s;
   REQUIRE_OK(read_text(HEAD SCHEME "A 1 SER 1 . X\nA 1 ALA 1 . X\nA 2 GLY 2 . X\n" LIGANDS ATOMS
-                       "ATOM 8 N N . GLY A 1 2 ? 8 0 0 1 10 2 X 1\n", &s));
+                                   "ATOM 8 N N . GLY A 1 2 ? 8 0 0 1 10 2 X 1\n",
+                       &s));
   CHECK_INT(s.chains[0].n_residues, 3);
 }
 
 TEST(selenomethionine) {
   nf_structure s;
-  REQUIRE_OK(read_text(HEAD SCHEME "A 1 MSE 1 . X\n" LIGANDS ATOMS
-                       "HETATM 1 SE SE . MSE A 1 1 ? 1 0 0 1 10 1 X 1\nHETATM 2 C CE . MSE A 1 1 ? 2 0 0 1 10 1 X 1\n", &s));
+  REQUIRE_OK(read_text(HEAD SCHEME
+                       "A 1 MSE 1 . X\n" LIGANDS ATOMS
+                       "HETATM 1 SE SE . MSE A 1 1 ? 1 0 0 1 10 1 X 1\nHETATM 2 C CE . MSE A 1 1 ? 2 0 0 1 10 1 X 1\n",
+                       &s));
   CHECK_STR(s.residues[0].name, "MET");
   CHECK_STR(atoms_of(&s, 0), "SD 1, CE 2");
   CHECK_STR(s.atoms[0].element, "S");
@@ -159,13 +169,15 @@ TEST(selenomethionine) {
 
 TEST(arginine) {
   nf_structure s;
-  REQUIRE_OK(read_text(HEAD SCHEME "A 1 ARG 1 . X\nA 2 ARG 2 . X\nA 3 ARG 3 . X\n" LIGANDS ATOMS
+  REQUIRE_OK(read_text(HEAD SCHEME
+                       "A 1 ARG 1 . X\nA 2 ARG 2 . X\nA 3 ARG 3 . X\n" LIGANDS ATOMS
                        "ATOM 1 C CD . ARG A 1 1 ? 0 0 0 1 10 1 X 1\nATOM 2 N NH1 . ARG A 1 1 ? 3 0 0 1 10 1 X 1\n"
                        "ATOM 3 N NH2 . ARG A 1 1 ? 2 0 0 1 10 1 X 1\nATOM 4 H HH11 . ARG A 1 1 ? 4 0 0 1 10 1 X 1\n"
                        "ATOM 5 H HH21 . ARG A 1 1 ? 5 0 0 1 10 1 X 1\nATOM 6 H HH22 . ARG A 1 1 ? 6 0 0 1 10 1 X 1\n"
                        "ATOM 7 C CD . ARG A 1 2 ? 0 0 0 1 10 2 X 1\nATOM 8 N NH1 . ARG A 1 2 ? 2 0 0 1 10 2 X 1\n"
                        "ATOM 9 N NH2 . ARG A 1 2 ? 0 2 0 1 10 2 X 1\n"
-                       "ATOM 10 N NH1 . ARG A 1 3 ? 9 0 0 1 10 3 X 1\nATOM 11 N NH2 . ARG A 1 3 ? 1 0 0 1 10 3 X 1\n", &s));
+                       "ATOM 10 N NH1 . ARG A 1 3 ? 9 0 0 1 10 3 X 1\nATOM 11 N NH2 . ARG A 1 3 ? 1 0 0 1 10 3 X 1\n",
+                       &s));
   CHECK_STR(atoms_of(&s, 0), "CD 0, NH2 3, NH1 2, HH21 4, HH11 5, HH12 6");
   CHECK_STR(atoms_of(&s, 1), "CD 0, NH1 2, NH2 0");  // equal distances stay
   CHECK_STR(atoms_of(&s, 2), "NH1 9, NH2 1");        // without CD nobody knows
@@ -173,12 +185,13 @@ TEST(arginine) {
 
 TEST(chains_stand_in_the_order_of_their_atoms) {
   nf_structure s;
-  REQUIRE_OK(read_text("data_made\nloop_\n_struct_asym.id\n_struct_asym.entity_id\nA 1\nB 1\nC 1\nD 1\n"
-                       "_entity.id 1\n_entity.type polymer\n_entity_poly.entity_id 1\n"
-                       "_entity_poly.type 'polypeptide(L)'\n" SCHEME
-                       "A 1 GLY 1 . X\nB 1 GLY 1 . Y\nC 1 GLY 1 . Z\nD 1 GLY 1 . V\n" ATOMS
-                       "ATOM 1 N N . GLY D 1 1 ? 4 0 0 1 10 1 V 1\nATOM 2 N N . GLY C 1 1 ? 3 0 0 1 10 1 Z 1\n"
-                       "ATOM 3 N N . GLY A 1 1 ? 1 0 0 1 10 1 X 1\n", &s));
+  REQUIRE_OK(read_text(
+      "data_made\nloop_\n_struct_asym.id\n_struct_asym.entity_id\nA 1\nB 1\nC 1\nD 1\n"
+      "_entity.id 1\n_entity.type polymer\n_entity_poly.entity_id 1\n"
+      "_entity_poly.type 'polypeptide(L)'\n" SCHEME "A 1 GLY 1 . X\nB 1 GLY 1 . Y\nC 1 GLY 1 . Z\nD 1 GLY 1 . V\n" ATOMS
+      "ATOM 1 N N . GLY D 1 1 ? 4 0 0 1 10 1 V 1\nATOM 2 N N . GLY C 1 1 ? 3 0 0 1 10 1 Z 1\n"
+      "ATOM 3 N N . GLY A 1 1 ? 1 0 0 1 10 1 X 1\n",
+      &s));
   static const char *const order[] = {"D", "B", "C", "A"}, *const authors[] = {"V", "Y", "Z", "X"};
   CHECK_STR(s.name, "made");
   CHECK_INT(s.release_date, 0);
@@ -194,14 +207,20 @@ TEST(kinds_of_chains) {
   static const struct {
     const char *type;
     nf_chain_kind kind;
-  } cases[] = {{"polypeptide(L)", NF_PROTEIN}, {"polypeptide(D)", NF_PROTEIN}, {"cyclic-pseudo-peptide", NF_PROTEIN},
-               {"polyribonucleotide", NF_RNA}, {"polydeoxyribonucleotide", NF_DNA},
-               {"polydeoxyribonucleotide/polyribonucleotide hybrid", NF_DNA}, {"other", NF_LIGAND}};
+  } cases[] = {{"polypeptide(L)", NF_PROTEIN},
+               {"polypeptide(D)", NF_PROTEIN},
+               {"cyclic-pseudo-peptide", NF_PROTEIN},
+               {"polyribonucleotide", NF_RNA},
+               {"polydeoxyribonucleotide", NF_DNA},
+               {"polydeoxyribonucleotide/polyribonucleotide hybrid", NF_DNA},
+               {"other", NF_LIGAND}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     nf_str text = {0};
-    nf_str_printf(&text, "data_x\n_struct_asym.id A\n_struct_asym.entity_id 1\n_entity.id 1\n_entity.type polymer\n"
+    nf_str_printf(&text,
+                  "data_x\n_struct_asym.id A\n_struct_asym.entity_id 1\n_entity.id 1\n_entity.type polymer\n"
                   "_entity_poly.entity_id 1\n_entity_poly.type '%s'\n" SCHEME "A 1 GLY 1 . X\n" ATOMS
-                  "ATOM 1 N N . GLY A 1 1 ? 4 0 0 1 10 1 V 1\n", cases[i].type);
+                  "ATOM 1 N N . GLY A 1 1 ? 4 0 0 1 10 1 V 1\n",
+                  cases[i].type);
     nf_structure s;
     REQUIRE_OK(read_text(text.data, &s));
     CHECK_INT(s.chains[0].kind, cases[i].kind);
@@ -213,17 +232,21 @@ TEST(kinds_of_chains) {
 // What modelling programs leave out is made up from the atoms.
 TEST(atoms_alone) {
   nf_structure s;
-  REQUIRE_OK(read_text("data_model\nloop_\n_atom_site.group_PDB\n_atom_site.label_atom_id\n_atom_site.label_comp_id\n"
-                       "_atom_site.label_asym_id\n_atom_site.label_entity_id\n_atom_site.label_seq_id\n_atom_site.Cartn_x\n"
-                       "_atom_site.Cartn_y\n_atom_site.Cartn_z\n"
-                       "ATOM N GLY A ? 1 1 0 0\nATOM CA GLY A ? 1 2 0 0\nATOM N ALA A ? 3 3 0 0\n"
-                       "ATOM P DA B ? 1 4 0 0\nATOM P A B ? 2 5 0 0\nATOM P DC B ? 3 6 0 0\nATOM P U C ? 1 7 0 0\n"
-                       "HETATM C1 HEM D ? . 8 0 0\nHETATM O HOH E ? . 9 0 0\n", &s));
+  REQUIRE_OK(
+      read_text("data_model\nloop_\n_atom_site.group_PDB\n_atom_site.label_atom_id\n_atom_site.label_comp_id\n"
+                "_atom_site.label_asym_id\n_atom_site.label_entity_id\n_atom_site.label_seq_id\n_atom_site.Cartn_x\n"
+                "_atom_site.Cartn_y\n_atom_site.Cartn_z\n"
+                "ATOM N GLY A ? 1 1 0 0\nATOM CA GLY A ? 1 2 0 0\nATOM N ALA A ? 3 3 0 0\n"
+                "ATOM P DA B ? 1 4 0 0\nATOM P A B ? 2 5 0 0\nATOM P DC B ? 3 6 0 0\nATOM P U C ? 1 7 0 0\n"
+                "HETATM C1 HEM D ? . 8 0 0\nHETATM O HOH E ? . 9 0 0\n",
+                &s));
   static const struct {
     const char *id, *entity, *type;
     int n;
-  } expected[] = {{"A", "1", "polypeptide(L)", 2}, {"B", "2", "polydeoxyribonucleotide", 3},
-                  {"C", "3", "polyribonucleotide", 1}, {"D", "4", "non-polymer", 1}};
+  } expected[] = {{"A", "1", "polypeptide(L)", 2},
+                  {"B", "2", "polydeoxyribonucleotide", 3},
+                  {"C", "3", "polyribonucleotide", 1},
+                  {"D", "4", "non-polymer", 1}};
   CHECK_INT(s.n_chains, 4);
   for (int i = 0; i < 4 && i < s.n_chains; i++) {
     CHECK_STR(s.chains[i].id, expected[i].id);
@@ -243,8 +266,8 @@ TEST(atoms_alone) {
 TEST(sequence_table_instead_of_scheme) {
   nf_structure s;
   REQUIRE_OK(read_text(HEAD "loop_\n_entity_poly_seq.entity_id\n_entity_poly_seq.num\n_entity_poly_seq.mon_id\n"
-                       "1 1 MET\n1 2 GLY\n1 3 ALA\n" ATOMS
-                       "ATOM 1 N N . GLY A 1 2 ? 1 0 0 1 10 52 X 1\n" TAIL, &s));
+                            "1 1 MET\n1 2 GLY\n1 3 ALA\n" ATOMS "ATOM 1 N N . GLY A 1 2 ? 1 0 0 1 10 52 X 1\n" TAIL,
+                       &s));
   CHECK_INT(s.chains[0].n_residues, 3);
   CHECK_STR(s.residues[1].author_id, "52");
   CHECK_STR(s.residues[0].author_id, ".");
@@ -256,13 +279,15 @@ TEST(sequence_table_instead_of_scheme) {
 
 TEST(sugars_of_a_branched_ligand) {
   nf_structure s;
-  REQUIRE_OK(read_text("data_x\nloop_\n_struct_asym.id\n_struct_asym.entity_id\nA 1\nB 2\n"
-                       "loop_\n_entity.id\n_entity.type\n1 polymer\n2 branched\n_entity_poly.entity_id 1\n"
-                       "_entity_poly.type 'polypeptide(L)'\n" SCHEME "A 1 ASN 1 . X\n"
-                       "loop_\n_pdbx_branch_scheme.asym_id\n_pdbx_branch_scheme.mon_id\n_pdbx_branch_scheme.pdb_seq_num\n"
-                       "B NAG 1\nB NAG 2\nB BMA 3\n" ATOMS "ATOM 1 N N . ASN A 1 1 ? 1 0 0 1 10 1 X 1\n"
-                       "HETATM 2 C C1 . NAG B 2 . ? 2 0 0 1 10 1 Y 1\nHETATM 3 C C1 . NAG B 2 . ? 3 0 0 1 10 2 Y 1\n"
-                       "HETATM 4 C C1 . BMA B 2 . ? 4 0 0 1 10 3 Y 1\n", &s));
+  REQUIRE_OK(
+      read_text("data_x\nloop_\n_struct_asym.id\n_struct_asym.entity_id\nA 1\nB 2\n"
+                "loop_\n_entity.id\n_entity.type\n1 polymer\n2 branched\n_entity_poly.entity_id 1\n"
+                "_entity_poly.type 'polypeptide(L)'\n" SCHEME "A 1 ASN 1 . X\n"
+                "loop_\n_pdbx_branch_scheme.asym_id\n_pdbx_branch_scheme.mon_id\n_pdbx_branch_scheme.pdb_seq_num\n"
+                "B NAG 1\nB NAG 2\nB BMA 3\n" ATOMS "ATOM 1 N N . ASN A 1 1 ? 1 0 0 1 10 1 X 1\n"
+                "HETATM 2 C C1 . NAG B 2 . ? 2 0 0 1 10 1 Y 1\nHETATM 3 C C1 . NAG B 2 . ? 3 0 0 1 10 2 Y 1\n"
+                "HETATM 4 C C1 . BMA B 2 . ? 4 0 0 1 10 3 Y 1\n",
+                &s));
   CHECK_INT(s.chains[1].n_residues, 3);
   CHECK_STR(s.chains[1].type, "branched");
   CHECK_STR(s.chains[1].author_id, "Y");
@@ -302,11 +327,14 @@ TEST(refusals) {
                 "t.cif: _pdbx_poly_seq_scheme.seq_id is no number: 'one'");
   check_refused(HEAD SCHEME "A 1 GLY 1 . X\n" ATOMS "ATOM 1 N N . ALA A 1 2 ? 0 0 0 1 10 2 X 1\n",
                 "t.cif: residue ALA 2 of chain A has atoms but is not in the scheme tables");
-  check_refused(HEAD SCHEME "A 1 GLY 1 . X\nA 2 ALA 2 . X\n" ATOMS "ATOM 1 N N . ALA A 1 2 ? 0 0 0 1 10 2 X 1\n"
-                "ATOM 2 N N . GLY A 1 1 ? 0 0 0 1 10 1 X 1\n",
+  check_refused(HEAD SCHEME "A 1 GLY 1 . X\nA 2 ALA 2 . X\n" ATOMS
+                            "ATOM 1 N N . ALA A 1 2 ? 0 0 0 1 10 2 X 1\n"
+                            "ATOM 2 N N . GLY A 1 1 ? 0 0 0 1 10 1 X 1\n",
                 "t.cif: residue GLY 1 of chain A is out of order in _atom_site");
-  check_refused(HEAD SCHEME "A 1 GLY 1 . X\nA 2 ALA 2 . X\n" LIGANDS ATOMS "ATOM 1 N N . GLY A 1 1 ? 0 0 0 1 10 1 X 1\n"
-                TAIL "ATOM 2 N N . ALA A 1 2 ? 0 0 0 1 10 2 X 1\n", "t.cif: the atoms are not together of the chain 'A'");
+  check_refused(HEAD SCHEME "A 1 GLY 1 . X\nA 2 ALA 2 . X\n" LIGANDS ATOMS
+                            "ATOM 1 N N . GLY A 1 1 ? 0 0 0 1 10 1 X 1\n" TAIL
+                            "ATOM 2 N N . ALA A 1 2 ? 0 0 0 1 10 2 X 1\n",
+                "t.cif: the atoms are not together of the chain 'A'");
   check_refused(HEAD SCHEME "A 1 GLY 1 . X\nA 2 HOH 2 . X\n" ATOMS "ATOM 1 N N . GLY A 1 1 ? 0 0 0 1 10 1 X 1\n",
                 "t.cif: has water (HOH) in a chain that is not of water: chain 'A'");
   check_refused(HEAD SCHEME "A 1 GLY 1 . X\n" ATOMS "ATOM 1 O O . HOH A 1 1 ? 0 0 0 1 10 1 X 1\n",
@@ -314,23 +342,27 @@ TEST(refusals) {
   check_refused(HEAD SCHEME "A 1 GLY 1 . X\n" ATOMS "ATOM 1 N TOOLONGNAME . GLY A 1 1 ? 0 0 0 1 10 1 X 1\n",
                 "t.cif: the atom name 'TOOLONGNAME' is longer than 7 characters");
   check_refused("data_x\n_struct_asym.id A\n_struct_asym.entity_id 9\n_entity.id 1\n_entity.type polymer\n" SCHEME
-                "A 1 GLY 1 . X\n" ATOMS "ATOM 1 N N . GLY A 1 1 ? 0 0 0 1 10 1 X 1\n", "t.cif: _entity lacks the entity '9'");
+                "A 1 GLY 1 . X\n" ATOMS "ATOM 1 N N . GLY A 1 1 ? 0 0 0 1 10 1 X 1\n",
+                "t.cif: _entity lacks the entity '9'");
   check_refused("data_x\nloop_\n_struct_asym.id\n_struct_asym.entity_id\nA 1\nA 1\n" ATOMS
-                "ATOM 1 N N . GLY A 1 1 ? 0 0 0 1 10 1 X 1\n", "t.cif: _struct_asym has twice the chain 'A'");
+                "ATOM 1 N N . GLY A 1 1 ? 0 0 0 1 10 1 X 1\n",
+                "t.cif: _struct_asym has twice the chain 'A'");
   check_refused("data_x\n_struct_asym.id A\n" ATOMS "ATOM 1 N N . GLY A 1 1 ? 0 0 0 1 10 1 X 1\n",
                 "t.cif: lacks the item '_struct_asym.entity_id'");
-  check_refused("data_x\n_atom_site.label_asym_id A\nloop_\n_atom_site.label_comp_id\n_atom_site.label_atom_id\n"
-                "_atom_site.label_seq_id\n_atom_site.Cartn_x\n_atom_site.Cartn_y\n_atom_site.Cartn_z\n"
-                "GLY N 1 0 0 0\nGLY CA 1 0 0 0\n",
-                "t.cif: _atom_site.label_asym_id has 1 values, _atom_site.label_comp_id has 2");
+  check_refused(
+      "data_x\n_atom_site.label_asym_id A\nloop_\n_atom_site.label_comp_id\n_atom_site.label_atom_id\n"
+      "_atom_site.label_seq_id\n_atom_site.Cartn_x\n_atom_site.Cartn_y\n_atom_site.Cartn_z\n"
+      "GLY N 1 0 0 0\nGLY CA 1 0 0 0\n",
+      "t.cif: _atom_site.label_asym_id has 1 values, _atom_site.label_comp_id has 2");
   nf_str_free(&text);
 }
 
 TEST(every_cut_and_many_changes_of_a_file) {
-  static const char whole[] = HEAD SCHEME "A 1 SER 1 . X\nA 1 THR 1 . X\nA 2 ARG 2 . X\n" LIGANDS ATOMS
-      "ATOM 1 N N A SER A 1 1 ? 1 0 0 0.3 10 1 X 1\nATOM 2 N N B THR A 1 1 ? 2 0 0 0.3 10 1 X 1\n"
-      "ATOM 3 C CD . ARG A 1 2 ? 0 0 0 1 10 2 X 1\nATOM 4 N NH1 A ARG A 1 2 ? 3 0 0 1 10 2 X 1\n"
-      "ATOM 5 N NH2 B ARG A 1 2 ? 2 0 0 1 10 2 X 1\n" TAIL;
+  static const char whole[] =
+      HEAD SCHEME "A 1 SER 1 . X\nA 1 THR 1 . X\nA 2 ARG 2 . X\n" LIGANDS ATOMS
+                  "ATOM 1 N N A SER A 1 1 ? 1 0 0 0.3 10 1 X 1\nATOM 2 N N B THR A 1 1 ? 2 0 0 0.3 10 1 X 1\n"
+                  "ATOM 3 C CD . ARG A 1 2 ? 0 0 0 1 10 2 X 1\nATOM 4 N NH1 A ARG A 1 2 ? 3 0 0 1 10 2 X 1\n"
+                  "ATOM 5 N NH2 B ARG A 1 2 ? 2 0 0 1 10 2 X 1\n" TAIL;
   char *text = strdup(whole);
   size_t n = strlen(text);
   nf_structure s;
@@ -353,7 +385,8 @@ TEST(deposited_structures) {
   static const struct {
     const char *file;
     int date, chains, atoms;
-  } cases[] = {{"5y2e", 20180314, 1, 353}, {"7rye", 20211110, 1, 612}, {"6ydw", 20200715, 1, 1775}, {"6s61", 20190710, 2, 2760}};
+  } cases[] = {
+      {"5y2e", 20180314, 1, 353}, {"7rye", 20211110, 1, 612}, {"6ydw", 20200715, 1, 1775}, {"6s61", 20190710, 2, 2760}};
   for (int i = 0; i < 4; i++) {
     char name[100];
     snprintf(name, sizeof name, "af3_test_data/miniature_databases/pdb_mmcif/%s.cif", cases[i].file);

@@ -1,6 +1,5 @@
 // Superposition.
 #include "../test.h"
-
 #include "structure/structure.h"
 
 enum { N = 40 };
