@@ -107,20 +107,29 @@ static bool is_float(nf_dtype dtype) { return dtype == NF_F16 || dtype == NF_F32
 
 static int64_t integer_at(const nf_array *a, int64_t i) {
   switch (a->dtype) {
-    case NF_I8: return ((const int8_t *)a->data)[i];
-    case NF_U8: return ((const uint8_t *)a->data)[i];
-    case NF_I16: return ((const int16_t *)a->data)[i];
-    case NF_I32: return ((const int32_t *)a->data)[i];
-    case NF_U32: return ((const uint32_t *)a->data)[i];
-    default: return ((const int64_t *)a->data)[i];
+    case NF_I8:
+      return ((const int8_t *)a->data)[i];
+    case NF_U8:
+      return ((const uint8_t *)a->data)[i];
+    case NF_I16:
+      return ((const int16_t *)a->data)[i];
+    case NF_I32:
+      return ((const int32_t *)a->data)[i];
+    case NF_U32:
+      return ((const uint32_t *)a->data)[i];
+    default:
+      return ((const int64_t *)a->data)[i];
   }
 }
 
 static double float_at(const nf_array *a, int64_t i) {
   switch (a->dtype) {
-    case NF_F16: return (double)nf_f16_to_f32(((const uint16_t *)a->data)[i]);
-    case NF_F32: return (double)((const float *)a->data)[i];
-    default: return ((const double *)a->data)[i];
+    case NF_F16:
+      return (double)nf_f16_to_f32(((const uint16_t *)a->data)[i]);
+    case NF_F32:
+      return (double)((const float *)a->data)[i];
+    default:
+      return ((const double *)a->data)[i];
   }
 }
 
@@ -132,12 +141,10 @@ typedef struct {
 static range range_of(const entry *e, const int64_t axes[N_AXES]) {
 #define IS(name) (e->field == offsetof(nf_batch, name))
   int64_t slots = axes[0] * axes[1], queries = axes[2] * axes[3];
-  if (IS(pseudo_beta_idxs) || IS(token_atoms_to_queries_idxs) ||
-      IS(polymer_ligand_atom_idxs)) {
+  if (IS(pseudo_beta_idxs) || IS(token_atoms_to_queries_idxs) || IS(polymer_ligand_atom_idxs)) {
     return (range){0, slots - 1};
   }
-  if (IS(tokens_to_queries_idxs) || IS(tokens_to_keys_idxs) ||
-      IS(polymer_ligand_idxs) || IS(ligand_ligand_idxs)) {
+  if (IS(tokens_to_queries_idxs) || IS(tokens_to_keys_idxs) || IS(polymer_ligand_idxs) || IS(ligand_ligand_idxs)) {
     return (range){0, axes[0] - 1};
   }
   if (IS(queries_to_keys_idxs) || IS(queries_to_token_atoms_idxs)) {
@@ -153,9 +160,8 @@ static range range_of(const entry *e, const int64_t axes[N_AXES]) {
   if (IS(num_alignments)) return (range){0, axis_size(axes, 'R')};
   if (e->dtype == NF_I8) return (range){INT8_MIN, INT8_MAX};
   if (e->dtype == NF_BOOL) return (range){0, 1};
-  bool is_number_from_zero = IS(token_index) || IS(asym_id) ||
-                             IS(entity_id) || IS(sym_id) ||
-                             IS(ref_space_uid) || strchr(e->key, ':');
+  bool is_number_from_zero =
+      IS(token_index) || IS(asym_id) || IS(entity_id) || IS(sym_id) || IS(ref_space_uid) || strchr(e->key, ':');
   return (range){is_number_from_zero ? 0 : INT32_MIN, INT32_MAX};
 #undef IS
 }

@@ -33,8 +33,10 @@ nf_status bond_features(const nf_job *job, const nf_layout *l, nf_batch *b) {
       int token1 = token_of(l, residue, name1), token2 = token_of(l, residue, name2);
       if (token1 < 0 || token2 < 0) continue;
       if (n >= b->n_ligand_ligand) {
-        return nf_fail(NF_INPUT, "%s: sequences: more than %d bonds in ligands and modified residues, the most that the "
-                       "features of %d tokens have room for", job->path, b->n_ligand_ligand, b->n_token);
+        return nf_fail(NF_INPUT,
+                       "%s: sequences: more than %d bonds in ligands and modified residues, the most that the "
+                       "features of %d tokens have room for",
+                       job->path, b->n_ligand_ligand, b->n_token);
       }
       b->ligand_ligand_idxs[2 * n] = token1;
       b->ligand_ligand_idxs[2 * n + 1] = token2;

@@ -8,9 +8,9 @@
 #include "features/template.h"
 
 enum {
-  N_QUERY = 32,       // atoms of a query subset
-  N_KEY = 128,        // atoms it looks at
-  N_ROW = 16384,      // rows the MSA is padded to
+  N_QUERY = 32,   // atoms of a query subset
+  N_KEY = 128,    // atoms it looks at
+  N_ROW = 16384,  // rows the MSA is padded to
   N_TEMPLATE = 4,
   LIGAND_BONDS_PER_TOKEN = 10,
 };
@@ -54,8 +54,10 @@ static nf_status require_complete(const nf_job *job) {
     const job_chain *chain = &job->chains[i];
     const char *missing = NULL;
     if (chain->kind == NF_PROTEIN) {
-      missing = !chain->unpaired_msa ? "unpairedMsa" : !chain->paired_msa ? "pairedMsa"
-                : chain->n_templates < 0 ? "templates" : NULL;
+      missing = !chain->unpaired_msa     ? "unpairedMsa"
+                : !chain->paired_msa     ? "pairedMsa"
+                : chain->n_templates < 0 ? "templates"
+                                         : NULL;
     } else if (chain->kind == NF_RNA && !chain->unpaired_msa) {
       missing = "unpairedMsa";
     }
@@ -81,8 +83,10 @@ static nf_status check_finite(const nf_job *job, const nf_batch *batch) {
       for (int64_t k = 0; k < count && bad < 0; k++) bad = isfinite(values[k]) ? -1 : k;
     }
     if (bad >= 0) {
-      return nf_fail(NF_INPUT, "%s: its feature %s is not a finite number at element %lld: look for such a coordinate "
-                     "in its templates and components", job->path, arrays[i].name, (long long)bad);
+      return nf_fail(NF_INPUT,
+                     "%s: its feature %s is not a finite number at element %lld: look for such a coordinate "
+                     "in its templates and components",
+                     job->path, arrays[i].name, (long long)bad);
     }
   }
   return NF_OK;

@@ -6,17 +6,18 @@
 #include "features/layout.h"
 
 typedef struct {
-  int conformer_max_iterations;    // 0: RDKit's default
-  int n_buckets;                   // 0: no padding of tokens
-  const int *buckets;              // ascending
+  int conformer_max_iterations;  // 0: RDKit's default
+  int n_buckets;                 // 0: no padding of tokens
+  const int *buckets;            // ascending
   bool fix_standalone_glycans;
-  bool resolve_msa_overlaps;       // default true
-  int ref_max_modified_date;       // yyyymmdd; model coordinates serve as conformers only for components older than this
+  bool resolve_msa_overlaps;  // default true
+  int ref_max_modified_date;  // yyyymmdd; model coordinates serve as conformers only for components older than this
 } features_options;
 void features_default_options(features_options *options);
 
 // The whole of features/: calls layout, token, msa, template, reference, bonds and frames in order.
-NF_CHECKED nf_status features_create(const nf_job *job, const nf_ccd *ccd, uint32_t seed, const features_options *options,
-                                     nf_arena *arena, nf_layout *ret_layout, nf_batch *ret_batch);
+NF_CHECKED nf_status features_create(const nf_job *job, const nf_ccd *ccd, uint32_t seed,
+                                     const features_options *options, nf_arena *arena, nf_layout *ret_layout,
+                                     nf_batch *ret_batch);
 
 #endif

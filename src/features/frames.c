@@ -48,9 +48,9 @@ nf_status frame_features(const nf_job *job, const nf_layout *l, const features_o
   for (int t = 0; t < l->n_tokens; t++) {
     const layout_token *token = &l->tokens[t];
     const layout_residue *residue = &l->residues[token->residue];
-    b->frames_mask[t] = l->chains[token->chain].sequence != NULL ||
-                        has_frame(&reference.positions[3 * residue->first_atom], residue->n_atoms,
-                                  t - residue->first_token);
+    b->frames_mask[t] =
+        l->chains[token->chain].sequence != NULL ||
+        has_frame(&reference.positions[3 * residue->first_atom], residue->n_atoms, t - residue->first_token);
   }
   return NF_OK;
 }

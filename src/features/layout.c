@@ -30,10 +30,14 @@ static int compare_ids(const void *a, const void *b) {
 
 static const char *kind_name(nf_chain_kind kind) {
   switch (kind) {
-    case NF_PROTEIN: return "protein";
-    case NF_RNA: return "rna";
-    case NF_DNA: return "dna";
-    default: return "ligand";
+    case NF_PROTEIN:
+      return "protein";
+    case NF_RNA:
+      return "rna";
+    case NF_DNA:
+      return "dna";
+    default:
+      return "ligand";
   }
 }
 
@@ -74,9 +78,11 @@ static bool is_dropped(nf_chain_kind kind, const ccd_component *component, const
                        bool is_end, bool keep_glycan_o1) {
   if (element_is_hydrogen(atom->element)) return true;
   switch (kind) {
-    case NF_PROTEIN: return !is_end && strcmp(atom->name, "OXT") == 0;
+    case NF_PROTEIN:
+      return !is_end && strcmp(atom->name, "OXT") == 0;
     case NF_RNA:
-    case NF_DNA: return !is_start && strcmp(atom->name, "OP3") == 0;
+    case NF_DNA:
+      return !is_start && strcmp(atom->name, "OP3") == 0;
     default:
       return !keep_glycan_o1 && strcmp(atom->name, "O1") == 0 &&
              (ccd_is_glycan_linking(component) || ccd_is_glycan_other(component));
@@ -109,8 +115,8 @@ static nf_status add_residue(const nf_job *job, nf_layout *l, const candidate *c
                      job->path, kind_name(kind), c->chain->id, number, code, NF_DENSE_ATOMS);
     }
     if (!residue->standard) {
-      l->tokens[l->n_tokens++] = (layout_token){
-          .chain = l->n_chains, .residue = l->n_residues, .first_atom = l->n_atoms, .n_atoms = 1};
+      l->tokens[l->n_tokens++] =
+          (layout_token){.chain = l->n_chains, .residue = l->n_residues, .first_atom = l->n_atoms, .n_atoms = 1};
     }
     layout_atom *atom = &l->atoms[l->n_atoms++];
     *atom = (layout_atom){.token = residue->standard ? l->n_tokens : l->n_tokens - 1,
@@ -230,8 +236,8 @@ nf_status layout_create(const nf_job *job, const nf_ccd *ccd, bool fix_standalon
     char *letters = is_polymer(chain->kind) ? nf_arena_calloc(arena, (size_t)c->n_codes + 1, 1) : NULL;
     for (int r = 0; r < c->n_codes; r++) {
       bool is_end = r == c->n_codes - 1 || strcmp(representative(atoms[r])->name, "OXT") == 0;
-      NF_TRY(add_residue(job, &l, c, component[r], atoms[r], c->codes[r], r + 1, r == 0, is_end,
-                         fix_standalone_glycans));
+      NF_TRY(
+          add_residue(job, &l, c, component[r], atoms[r], c->codes[r], r + 1, r == 0, is_end, fix_standalone_glycans));
       if (letters) letters[r] = residue_letter(chain->kind, c->codes[r]);
     }
     chain->sequence = letters;

@@ -14,11 +14,11 @@
 enum { NF_DENSE_ATOMS = 24 };  // atom slots of a token in the published features; the model reads it from the batch
 
 typedef struct {
-  const char *id;             // chain id as in the job
+  const char *id;  // chain id as in the job
   nf_chain_kind kind;
-  int job_chain;              // index into the job's chains
-  int entity_id, sym_id;      // 1-based, as in the features
-  const char *sequence;       // one letter per residue by the fixed table of codes; NULL for ligands
+  int job_chain;          // index into the job's chains
+  int entity_id, sym_id;  // 1-based, as in the features
+  const char *sequence;   // one letter per residue by the fixed table of codes; NULL for ligands
   int first_residue, n_residues;
   int first_token, n_tokens;
   int first_atom, n_atoms;
@@ -26,22 +26,22 @@ typedef struct {
 
 typedef struct {
   int chain;
-  int id;                         // residue number, 1-based within the chain
-  const char *name;               // CCD code
-  const ccd_component *component; // the dictionary's, which for UNK has more atoms than are laid out (glycine's)
-  bool standard;                  // one token (else one token per atom)
-  int first_token, n_tokens;      // n_tokens 0: it has only hydrogens
-  int first_atom, n_atoms;        // output atoms
+  int id;                          // residue number, 1-based within the chain
+  const char *name;                // CCD code
+  const ccd_component *component;  // the dictionary's, which for UNK has more atoms than are laid out (glycine's)
+  bool standard;                   // one token (else one token per atom)
+  int first_token, n_tokens;       // n_tokens 0: it has only hydrogens
+  int first_atom, n_atoms;         // output atoms
 } layout_residue;
 
 typedef struct {
   int chain, residue;
-  int center;                 // slot of the token's centre atom within the residue's atoms: residue_center_index
-  int first_atom, n_atoms;    // its atoms among the output atoms
+  int center;               // slot of the token's centre atom within the residue's atoms: residue_center_index
+  int first_atom, n_atoms;  // its atoms among the output atoms
 } layout_token;
 
 typedef struct {
-  int token, slot;            // where it sits in (N_token, 24)
+  int token, slot;  // where it sits in (N_token, 24)
   int residue;
   char name[8];
   char element[4];
@@ -52,7 +52,7 @@ typedef struct {
   layout_chain *chains;
   layout_residue *residues;
   layout_token *tokens;
-  layout_atom *atoms;         // in the order of the output file
+  layout_atom *atoms;  // in the order of the output file
 } nf_layout;
 
 // Chains in the order A, B, ... Z, AA, BA, ...; chains of one unknown residue repeated are left out. Unlinked sugars

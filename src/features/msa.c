@@ -237,7 +237,8 @@ typedef struct {
 } unique_indices;
 
 static unique_indices find_unique_indices(const chain_rows *chains, int n_chains, nf_arena *arena) {
-  unique_indices u = {.indices = NF_NEW(arena, const species_index *, n_chains), .unique = NF_NEW(arena, int, n_chains)};
+  unique_indices u = {.indices = NF_NEW(arena, const species_index *, n_chains),
+                      .unique = NF_NEW(arena, int, n_chains)};
   for (int c = 0; c < n_chains; c++) {
     int i = 0;
     while (i < u.n_unique && u.indices[i] != chains[c].index) i++;
@@ -508,8 +509,8 @@ nf_status msa_features(const nf_job *job, const nf_layout *l, bool resolve_overl
       bool is_paired = r < n_paired;
       int u = r - n_paired;
       int32_t row = is_paired ? chain->paired_rows[r] : u < chain->n_unpaired ? chain->unpaired_rows[u] : -1;
-      write_row(is_paired ? chain->paired : chain->unpaired, row, cols, l->chains[c].first_token,
-                l->chains[c].n_tokens, r, b);
+      write_row(is_paired ? chain->paired : chain->unpaired, row, cols, l->chains[c].first_token, l->chains[c].n_tokens,
+                r, b);
     }
   }
 done:

@@ -22,7 +22,8 @@ nf_status reference_features(const nf_job *job, const nf_layout *l, nf_batch *b)
     int64_t at = (int64_t)atom->token * b->n_slot + atom->slot;
     if (strlen(atom->name) > NAME_CHARS) {
       const layout_residue *residue = &l->residues[atom->residue];
-      return nf_fail(NF_INPUT, "%s: chain %s, residue %d: atom %s of component %s has a name of more than %d characters",
+      return nf_fail(NF_INPUT,
+                     "%s: chain %s, residue %d: atom %s of component %s has a name of more than %d characters",
                      job->path, l->chains[residue->chain].id, residue->id, atom->name, residue->name, NAME_CHARS);
     }
     b->ref_mask[at] = 1;

@@ -18,12 +18,13 @@ static int pseudo_beta_slot(const nf_layout *l, const nf_ccd *ccd, const layout_
     case NF_DNA: {
       const ccd_component *component = ccd_find(ccd, residue->name);
       const char *code = component && component->parent[0] ? component->parent : residue->name;
-      bool purine = strcmp(code, "A") == 0 || strcmp(code, "G") == 0 || strcmp(code, "DA") == 0 ||
-                    strcmp(code, "DG") == 0;
+      bool purine =
+          strcmp(code, "A") == 0 || strcmp(code, "G") == 0 || strcmp(code, "DA") == 0 || strcmp(code, "DG") == 0;
       names[0] = purine ? "C4" : "C2";
       break;
     }
-    default: break;
+    default:
+      break;
   }
   const layout_atom *atoms = &l->atoms[token->first_atom];
   for (int n = 0; n < 2 && names[n]; n++) {

@@ -31,7 +31,8 @@ static inline nf_status fixture_open(fixture *f, const char *sequences, int n_to
   NF_TRY(ccd_open(NULL, &f->ccd));
   char *text = nf_arena_printf(f->arena,
                                "{\"name\": \"t\", \"modelSeeds\": [1], \"dialect\": \"alphafold3\", \"version\": 2, "
-                               "\"sequences\": [%s]}", sequences);
+                               "\"sequences\": [%s]}",
+                               sequences);
   NF_TRY(job_parse("t.json", text, strlen(text), f->arena, &f->job));
   NF_TRY(layout_create(&f->job, f->ccd, false, f->arena, &f->layout));
   features_size_batch(&f->layout, n_token > 0 ? n_token : f->layout.n_tokens, f->arena, &f->batch);
@@ -57,8 +58,9 @@ static inline bool fixture_has_rdkit(const fixture *f) {
   return false;
 }
 
-#define PROTEIN(ids, sequence, more)                                                              \
-  "{\"protein\": {\"id\": " ids ", \"sequence\": \"" sequence "\", \"unpairedMsa\": \"\", "       \
+#define PROTEIN(ids, sequence, more)                          \
+  "{\"protein\": {\"id\": " ids ", \"sequence\": \"" sequence \
+  "\", \"unpairedMsa\": \"\", "                               \
   "\"pairedMsa\": \"\", \"templates\": []" more "}}"
 #define RNA(ids, sequence, more) \
   "{\"rna\": {\"id\": " ids ", \"sequence\": \"" sequence "\", \"unpairedMsa\": \"\"" more "}}"

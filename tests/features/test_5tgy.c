@@ -77,7 +77,8 @@ TEST(features_of_5tgy_as_a_whole) {
   // RDKit does not accept the ligand 7BU, whose positions are then the dictionary's, turned and shifted: these are
   // the reference's to the bit. First and last atom.
   const float *first = &f.batch.ref_pos[109 * 24 * 3], *last = &f.batch.ref_pos[149 * 24 * 3];
-  float expected_first[3] = {2.57296968f, -1.14139915f, 0.921176255f}, expected_last[3] = {1.13870406f, 0.34219259f, 0.810827255f};
+  float expected_first[3] = {2.57296968f, -1.14139915f, 0.921176255f},
+        expected_last[3] = {1.13870406f, 0.34219259f, 0.810827255f};
   for (int k = 0; k < 3; k++) {
     CHECK(first[k] == expected_first[k]);
     CHECK(last[k] == expected_last[k]);

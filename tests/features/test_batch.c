@@ -84,8 +84,11 @@ static nf_status read_damaged(const fixture *f, const damage *d, const char *pat
         int8_t i8 = (int8_t)d->value;
         float f32 = (float)d->value;
         memcpy(copy + (size_t)(count - 1) * size,
-               a.dtype == NF_I32 ? (void *)&i32 : a.dtype == NF_I8 ? (void *)&i8
-               : a.dtype == NF_F32 ? (void *)&f32 : (void *)&d->value, size);
+               a.dtype == NF_I32   ? (void *)&i32
+               : a.dtype == NF_I8  ? (void *)&i8
+               : a.dtype == NF_F32 ? (void *)&f32
+                                   : (void *)&d->value,
+               size);
         a.data = copy;
       }
     }
@@ -117,14 +120,18 @@ TEST(batch_refusals) {
       {"residue_center_index", SET_VALUE, 0, 24, "residue_center_index: element 4 is 24"},
       {"ref_element", SET_VALUE, 0, 128, "ref_element: element 119 is 128"},
       {"ref_atom_name_chars", SET_VALUE, 0, 64, "ref_atom_name_chars: element 479 is 64"},
-      {"token_atoms_to_queries:gather_idxs", SET_VALUE, 0, 120, "token_atoms_to_queries:gather_idxs: element 127 is 120"},
+      {"token_atoms_to_queries:gather_idxs", SET_VALUE, 0, 120,
+       "token_atoms_to_queries:gather_idxs: element 127 is 120"},
       {"tokens_to_queries:gather_idxs", SET_VALUE, 0, 5, "tokens_to_queries:gather_idxs: element 127 is 5"},
       {"tokens_to_keys:gather_idxs", SET_VALUE, 0, -1, "tokens_to_keys:gather_idxs: element 511 is -1"},
       {"queries_to_keys:gather_idxs", SET_VALUE, 0, 128, "queries_to_keys:gather_idxs: element 511 is 128"},
       {"queries_to_token_atoms:gather_idxs", SET_VALUE, 0, INT_MAX, "queries_to_token_atoms:gather_idxs: element 119"},
-      {"token_atoms_to_pseudo_beta:gather_idxs", SET_VALUE, 0, 120, "token_atoms_to_pseudo_beta:gather_idxs: element 4"},
-      {"tokens_to_ligand_ligand_bonds:gather_idxs", SET_VALUE, 0, 5, "tokens_to_ligand_ligand_bonds:gather_idxs: element 99"},
-      {"tokens_to_polymer_ligand_bonds:gather_idxs", SET_VALUE, 0, 6, "tokens_to_polymer_ligand_bonds:gather_idxs: element 9"},
+      {"token_atoms_to_pseudo_beta:gather_idxs", SET_VALUE, 0, 120,
+       "token_atoms_to_pseudo_beta:gather_idxs: element 4"},
+      {"tokens_to_ligand_ligand_bonds:gather_idxs", SET_VALUE, 0, 5,
+       "tokens_to_ligand_ligand_bonds:gather_idxs: element 99"},
+      {"tokens_to_polymer_ligand_bonds:gather_idxs", SET_VALUE, 0, 6,
+       "tokens_to_polymer_ligand_bonds:gather_idxs: element 9"},
       {"queries_to_keys:input_shape", SET_VALUE, 0, 31, "queries_to_keys:input_shape: it is not the shape"},
       {"tokens_to_keys:input_shape", SET_VALUE, 0, 6, "tokens_to_keys:input_shape: it is not the shape"},
       {"seq_length", SET_VALUE, 0, 6, "seq_length: element 0 is 6"},

@@ -35,8 +35,9 @@ TEST(layout_numbers_entities_by_their_residues) {
   fixture f;
   // B and D are copies though they come from two entries; E differs by one residue.
   REQUIRE_OK(fixture_open(&f,
-                          PROTEIN("\"B\"", "ACDEF", "") "," LIGAND("\"C\"", "\"MG\"") ","
-                          PROTEIN("\"D\"", "ACDEF", "") "," PROTEIN("\"E\"", "ACDEG", ""), 0));
+                          PROTEIN("\"B\"", "ACDEF", "") "," LIGAND("\"C\"", "\"MG\"") "," PROTEIN(
+                              "\"D\"", "ACDEF", "") "," PROTEIN("\"E\"", "ACDEG", ""),
+                          0));
   int entities[] = {1, 2, 1, 3}, symmetries[] = {1, 1, 2, 1};
   for (int i = 0; i < 4; i++) {
     CHECK_INT(f.layout.chains[i].entity_id, entities[i]);
@@ -68,8 +69,11 @@ TEST(layout_keeps_slots_of_lost_atoms) {
 
 TEST(layout_gives_modified_residues_a_token_an_atom) {
   fixture f;
-  REQUIRE_OK(fixture_open(&f, PROTEIN("\"A\"", "ASMA", ", \"modifications\": [{\"ptmType\": \"SEP\", \"ptmPosition\": 2},"
-                                                       " {\"ptmType\": \"MSE\", \"ptmPosition\": 3}]"), 0));
+  REQUIRE_OK(fixture_open(&f,
+                          PROTEIN("\"A\"", "ASMA",
+                                  ", \"modifications\": [{\"ptmType\": \"SEP\", \"ptmPosition\": 2},"
+                                  " {\"ptmType\": \"MSE\", \"ptmPosition\": 3}]"),
+                          0));
   const nf_layout *l = &f.layout;
   CHECK_INT(l->residues[1].n_tokens, 10);  // N CA CB OG C O P O1P O2P O3P
   CHECK(!l->residues[1].standard);
@@ -107,7 +111,8 @@ TEST(layout_reads_unknown_residues_as_glycine) {
 
 TEST(layout_leaves_out_chains_of_unknown_residues) {
   fixture f;
-  REQUIRE_OK(fixture_open(&f, PROTEIN("\"A\"", "XXX", "") "," PROTEIN("\"B\"", "AC", "") "," RNA("\"C\"", "NN", ""), 0));
+  REQUIRE_OK(
+      fixture_open(&f, PROTEIN("\"A\"", "XXX", "") "," PROTEIN("\"B\"", "AC", "") "," RNA("\"C\"", "NN", ""), 0));
   CHECK_INT(f.layout.n_chains, 1);
   CHECK_STR(f.layout.chains[0].id, "B");
   CHECK_INT(f.layout.chains[0].job_chain, 1);

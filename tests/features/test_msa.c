@@ -1,8 +1,8 @@
 // Alignments: what is read, counted, paired, left out, refused.
 #include "fixture.h"
 
-#define CHAIN(id, sequence, unpaired, paired)                                                                     \
-  "{\"protein\": {\"id\": " id ", \"sequence\": \"" sequence "\", \"unpairedMsa\": \"" unpaired                    \
+#define CHAIN(id, sequence, unpaired, paired)                                                   \
+  "{\"protein\": {\"id\": " id ", \"sequence\": \"" sequence "\", \"unpairedMsa\": \"" unpaired \
   "\", \"pairedMsa\": \"" paired "\", \"templates\": []}}"
 
 static nf_status fill(fixture *f, const char *sequences, bool resolve) {
@@ -26,8 +26,9 @@ TEST(msa_of_one_chain) {
   fixture f;
   // Row 3 leaves out two letters before its second column and 200 before its third.
   nf_str text = {0};
-  nf_str_puts(&text, "{\"protein\": {\"id\": \"A\", \"sequence\": \"ACDEF\", \"pairedMsa\": \"\", \"templates\": [], "
-                     "\"unpairedMsa\": \">q\\nACDEF\\n>two\\nAC-BZ\\n>three\\nAxyC");
+  nf_str_puts(&text,
+              "{\"protein\": {\"id\": \"A\", \"sequence\": \"ACDEF\", \"pairedMsa\": \"\", \"templates\": [], "
+              "\"unpairedMsa\": \">q\\nACDEF\\n>two\\nAC-BZ\\n>three\\nAxyC");
   for (int i = 0; i < 200; i++) nf_str_putc(&text, 'k');
   nf_str_puts(&text, "UOXtail\\n\"}}");
   REQUIRE_OK(fill(&f, text.data, true));
@@ -70,8 +71,10 @@ TEST(msa_of_short_chains_and_ligands) {
 
 TEST(msa_of_rna_and_dna) {
   fixture f;
-  REQUIRE_OK(fill(&f, "{\"rna\": {\"id\": \"A\", \"sequence\": \"ACGUN\", \"unpairedMsa\": "
-                      "\">q\\nACGUN\\n>x\\nA-TRu\\u0061C\\n\"}}," DNA("\"B\"", "ACGTN", ""), true));
+  REQUIRE_OK(fill(&f,
+                  "{\"rna\": {\"id\": \"A\", \"sequence\": \"ACGUN\", \"unpairedMsa\": "
+                  "\">q\\nACGUN\\n>x\\nA-TRu\\u0061C\\n\"}}," DNA("\"B\"", "ACGTN", ""),
+                  true));
   CHECK_INT(f.batch.num_alignments[0], 3);
   CHECK_STR(row(&f, 0), "ACGUNACGTN");
   CHECK_STR(row(&f, 2), "A-NNC-----");  // T and R mean nothing in RNA; the DNA has no second row
@@ -81,9 +84,11 @@ TEST(msa_of_rna_and_dna) {
 
 TEST(msa_repeats_columns_of_modified_residues) {
   fixture f;
-  REQUIRE_OK(fill(&f, "{\"protein\": {\"id\": \"A\", \"sequence\": \"ASCDE\", \"pairedMsa\": \"\", \"templates\": [], "
-                      "\"unpairedMsa\": \">q\\nASCDE\\n>x\\nWYW-W\\n\", "
-                      "\"modifications\": [{\"ptmType\": \"SEP\", \"ptmPosition\": 2}]}}", true));
+  REQUIRE_OK(fill(&f,
+                  "{\"protein\": {\"id\": \"A\", \"sequence\": \"ASCDE\", \"pairedMsa\": \"\", \"templates\": [], "
+                  "\"unpairedMsa\": \">q\\nASCDE\\n>x\\nWYW-W\\n\", "
+                  "\"modifications\": [{\"ptmType\": \"SEP\", \"ptmPosition\": 2}]}}",
+                  true));
   CHECK_INT(f.batch.n_token, 14);
   CHECK_STR(row(&f, 0), "ASSSSSSSSSSCDE");
   CHECK_STR(row(&f, 2), "WYYYYYYYYYYW-W");
@@ -96,14 +101,17 @@ TEST(msa_pairs_by_species) {
   fixture f;
   // HUMAN is in both chains, twice in A and once in B; MOUSE in B alone; ECOLI in both. Products of the rows' places:
   // HUMAN 1 * 3, ECOLI 2 * 2. Row 5 of A has no species, row 4 of A is HUMAN's second.
-  REQUIRE_OK(fill(&f,
-                  CHAIN("\"A\"", "AAAAA", ">q\\nAAAAA\\n>u\\nCCCCC\\n>v\\nVVVVV\\n",
-                        ">q\\nAAAAA\\n" UNIPROT("HUMAN") "CCCCC\\n" UNIPROT("ECOLI") "DDDDD\\n" UNIPROT("YEAST")
-                        "EEEEE\\n" UNIPROT("HUMAN") "FFFFF\\n>none\\nGGGGG\\n") ","
-                  CHAIN("\"B\"", "RRRRR", ">q\\nRRRRR\\n>w\\nWWWWW\\n",
-                        ">q\\nRRRRR\\n" UNIPROT("MOUSE") "HHHHH\\n>sp|P0C2L1_2|A3X1_ECOLI text\\nIIIII\\n" UNIPROT("HUMAN")
-                        "KKKKK\\n") "," LIGAND("\"C\"", "\"MG\""),
-                  true));
+  REQUIRE_OK(fill(
+      &f,
+      CHAIN("\"A\"", "AAAAA", ">q\\nAAAAA\\n>u\\nCCCCC\\n>v\\nVVVVV\\n",
+            ">q\\nAAAAA\\n" UNIPROT("HUMAN") "CCCCC\\n" UNIPROT("ECOLI") "DDDDD\\n" UNIPROT("YEAST") "EEEEE\\n" UNIPROT(
+                "HUMAN") "FFFFF\\n>none\\nGGGGG\\n") "," CHAIN("\"B\"", "RRRRR", ">q\\nRRRRR\\n>w\\nWWWWW\\n",
+                                                               ">q\\nRRRRR\\n" UNIPROT(
+                                                                   "MOUSE") "HHHHH\\n>sp|P0C2L1_2|A3X1_ECOLI "
+                                                                            "text\\nIIIII\\n" UNIPROT("HUMAN") "KKKKK\\"
+                                                                                                               "n") "," LIGAND("\"C\"",
+                                                                                                                               "\"MG\""),
+      true));
   const char *expected[] = {"AAAAARRRRR-", "CCCCCKKKKK-", "DDDDDIIIII-",  // paired
                             "VVVVVWWWWW-"};                               // A, C and R stand there already
   CHECK_INT(f.batch.num_alignments[0], 4);
@@ -114,9 +122,11 @@ TEST(msa_pairs_by_species) {
 
 TEST(msa_keeps_overlaps_if_asked) {
   fixture f;
-  REQUIRE_OK(fill(&f,
-                  CHAIN("\"A\"", "AAAAA", ">q\\nAAAAA\\n>u\\nCCCCC\\n", ">q\\nAAAAA\\n" UNIPROT("HUMAN") "CCCCC\\n") ","
-                  CHAIN("\"B\"", "RRRRR", "", ">q\\nRRRRR\\n" UNIPROT("HUMAN") "KKKKK\\n"), false));
+  REQUIRE_OK(
+      fill(&f,
+           CHAIN("\"A\"", "AAAAA", ">q\\nAAAAA\\n>u\\nCCCCC\\n", ">q\\nAAAAA\\n" UNIPROT("HUMAN") "CCCCC\\n") "," CHAIN(
+               "\"B\"", "RRRRR", "", ">q\\nRRRRR\\n" UNIPROT("HUMAN") "KKKKK\\n"),
+           false));
   const char *expected[] = {"AAAAARRRRR", "CCCCCKKKKK", "AAAAARRRRR", "CCCCC-----"};
   CHECK_INT(f.batch.num_alignments[0], 4);
   for (int i = 0; i < 4; i++) CHECK_STR(row(&f, i), expected[i]);
@@ -135,7 +145,9 @@ TEST(msa_does_not_pair_copies) {
 // No more than half of the rows are paired, no more than 600 of a species, and all rows together fit.
 TEST(msa_crops) {
   nf_str text = {0};
-  nf_str_puts(&text, "{\"protein\": {\"id\": \"A\", \"sequence\": \"AAAAA\", \"templates\": [], \"unpairedMsa\": \">q\\nAAAAA\\n");
+  nf_str_puts(
+      &text,
+      "{\"protein\": {\"id\": \"A\", \"sequence\": \"AAAAA\", \"templates\": [], \"unpairedMsa\": \">q\\nAAAAA\\n");
   for (int i = 0; i < 17000; i++) {
     nf_str_printf(&text, ">u\\nV%c%c%c%c\\n", "ACDEFGHIKLMNPQRSTWYV"[i % 20], "ACDEFGHIKLMNPQRSTWYV"[i / 20 % 20],
                   "ACDEFGHIKLMNPQRSTWYV"[i / 400 % 20], "ACDEFGHIKLMNPQRSTWYV"[i / 8000 % 20]);
@@ -147,12 +159,13 @@ TEST(msa_crops) {
   fixture f;
   nf_str_puts(&text, CHAIN("\"B\"", "RRRRR", "", ">q\\nRRRRR\\n" UNIPROT("MOUSE") "KKKKK\\n"));
   REQUIRE_OK(fill(&f, text.data, true));
-  CHECK_INT(f.batch.num_alignments[0], 16384);  // nothing paired but the query: 1 and 16,383
+  CHECK_INT(f.batch.num_alignments[0], 16384);             // nothing paired but the query: 1 and 16,383
   CHECK_NEAR(f.batch.profile[19], 17000.0 / 17001, 1e-6);  // of all rows, cropped or not
   fixture_close(&f);
   text.length = one;
-  nf_str_puts(&text, "{\"protein\": {\"id\": \"B\", \"sequence\": \"RRRRR\", \"templates\": [], \"unpairedMsa\": \"\", "
-                     "\"pairedMsa\": \">q\\nRRRRR\\n");
+  nf_str_puts(&text,
+              "{\"protein\": {\"id\": \"B\", \"sequence\": \"RRRRR\", \"templates\": [], \"unpairedMsa\": \"\", "
+              "\"pairedMsa\": \">q\\nRRRRR\\n");
   for (int i = 0; i < 800; i++) nf_str_puts(&text, UNIPROT("HUMAN") "KKKKK\\n");
   nf_str_puts(&text, "\"}}");
   REQUIRE_OK(fill(&f, text.data, true));
@@ -172,10 +185,13 @@ TEST(msa_refusals) {
       {CHAIN("\"A\"", "AAAAA", ">q\\nAAAAA\\n>x\\nAAAAAA\\n", ""), "unpairedMsa: row 2"},
       {CHAIN("\"A\"", "AAAAA", ">q\\nAAAAA\\n>x\\n>y\\nAAAAA\\n", ""), "unpairedMsa: row 2"},
       {CHAIN("\"A\"", "AAAAA", "", ">q\\nAAAAC\\n") "," CHAIN("\"B\"", "CCCCC", "", ""), "pairedMsa"},
-      {CHAIN("\"A\"", "AAAAA", "", ">q\\nAAAAA\\n>x\\nAA AA\\n") "," CHAIN("\"B\"", "CCCCC", "", ""), "pairedMsa: row 2"},
+      {CHAIN("\"A\"", "AAAAA", "", ">q\\nAAAAA\\n>x\\nAA AA\\n") "," CHAIN("\"B\"", "CCCCC", "", ""),
+       "pairedMsa: row 2"},
       {CHAIN("\"A\"", "ASAAA", ">q\\nASAAA\\n", "") "," LIGAND("\"B\"", "\"MG\""), NULL},
-      {"{\"protein\": {\"id\": \"A\", \"sequence\": \"AAAAA\", \"unpairedMsa\": \">q\\nAAAAA\\n\", \"pairedMsa\": \"\", "
-       "\"templates\": [], \"modifications\": [{\"ptmType\": \"SEP\", \"ptmPosition\": 2}]}}", "unpairedMsa"},
+      {"{\"protein\": {\"id\": \"A\", \"sequence\": \"AAAAA\", \"unpairedMsa\": \">q\\nAAAAA\\n\", \"pairedMsa\": "
+       "\"\", "
+       "\"templates\": [], \"modifications\": [{\"ptmType\": \"SEP\", \"ptmPosition\": 2}]}}",
+       "unpairedMsa"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     fixture f;

@@ -62,9 +62,11 @@ TEST(reference_draws_are_the_residues_own) {
 
 TEST(frames_of_ligands_need_three_atoms_off_a_line) {
   fixture f;
-  REQUIRE_OK(fixture_open(&f,
-                          PROTEIN("\"A\"", "AC", ", \"modifications\": [{\"ptmType\": \"SEP\", \"ptmPosition\": 1}]") ","
-                          LIGAND("\"B\"", "\"MG\"") "," LIGAND("\"C\"", "\"SCN\"") "," LIGAND("\"D\"", "\"SO4\""), 0));
+  REQUIRE_OK(fixture_open(
+      &f,
+      PROTEIN("\"A\"", "AC", ", \"modifications\": [{\"ptmType\": \"SEP\", \"ptmPosition\": 1}]") "," LIGAND(
+          "\"B\"", "\"MG\"") "," LIGAND("\"C\"", "\"SCN\"") "," LIGAND("\"D\"", "\"SO4\""),
+      0));
   if (!fixture_has_rdkit(&f)) {
     fixture_close(&f);
     return;

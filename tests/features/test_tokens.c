@@ -3,9 +3,10 @@
 
 TEST(tokens_of_every_kind) {
   fixture f;
-  REQUIRE_OK(fixture_open(&f,
-                          PROTEIN("\"A\"", "WG", "") "," RNA("\"B\"", "AU", "") "," DNA("\"C\"", "GN", "") ","
-                          LIGAND("\"D\"", "\"MG\""), 0));
+  REQUIRE_OK(fixture_open(
+      &f,
+      PROTEIN("\"A\"", "WG", "") "," RNA("\"B\"", "AU", "") "," DNA("\"C\"", "GN", "") "," LIGAND("\"D\"", "\"MG\""),
+      0));
   REQUIRE_OK(fixture_fill(&f));
   const nf_batch *b = &f.batch;
   CHECK_INT(b->n_token, 7);
@@ -72,7 +73,8 @@ static void check_windows(const fixture *f) {
 
 TEST(windows_of_many_and_of_few_atoms) {
   fixture f;
-  REQUIRE_OK(fixture_open(&f, PROTEIN("[\"A\", \"B\"]", "MKTAYIAKQRQISFVKSHFSRQ", "") "," LIGAND("\"C\"", "\"ATP\""), 0));
+  REQUIRE_OK(
+      fixture_open(&f, PROTEIN("[\"A\", \"B\"]", "MKTAYIAKQRQISFVKSHFSRQ", "") "," LIGAND("\"C\"", "\"ATP\""), 0));
   REQUIRE_OK(fixture_fill(&f));
   CHECK(f.layout.n_atoms > 256);
   check_windows(&f);
@@ -131,9 +133,11 @@ TEST(padding_to_a_bucket) {
 
 TEST(bonds_inside_ligands_and_modified_residues) {
   fixture f;
-  REQUIRE_OK(fixture_open(&f,
-                          PROTEIN("\"A\"", "AS", ", \"modifications\": [{\"ptmType\": \"SEP\", \"ptmPosition\": 1}]") ","
-                          LIGAND("\"B\"", "\"SO4\"") "," LIGAND("\"C\"", "\"ALA\"") "," LIGAND("\"D\"", "\"MG\""), 0));
+  REQUIRE_OK(fixture_open(
+      &f,
+      PROTEIN("\"A\"", "AS", ", \"modifications\": [{\"ptmType\": \"SEP\", \"ptmPosition\": 1}]") "," LIGAND(
+          "\"B\"", "\"SO4\"") "," LIGAND("\"C\"", "\"ALA\"") "," LIGAND("\"D\"", "\"MG\""),
+      0));
   REQUIRE_OK(fixture_fill(&f));
   const nf_batch *b = &f.batch;
   int n = 0;

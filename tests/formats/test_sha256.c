@@ -1,6 +1,6 @@
 // SHA-256 against the examples of FIPS 180-4 and lengths around a block's end.
-#include "formats/sha256.h"
 #include "../test.h"
+#include "formats/sha256.h"
 
 TEST(sha256_standard_examples) {
   char hex[65];
