@@ -44,8 +44,9 @@ bool cif_is_null(const char *value);                                       // NU
 
 // Writing: quotes a value as CIF needs it (bare, '..', "..", or ;text field;) and appends it.
 void cif_append_value(nf_str *out, const char *value);
-// Appends a category: one row as "key value" pairs, several as a loop_ with aligned columns; then "#\n".
-// names: item names without the category; values: row-major (n_rows * n_columns).
+// Appends a category, laid out as AlphaFold 3 does: one row as "key value" pairs, several (and _atom_site always) as
+// a loop_ with aligned columns; then "#\n". category: "_atom_site"; names: item names without it; values: row-major
+// (n_rows * n_columns).
 void cif_append_category(nf_str *out, const char *category, int n_columns, const char *const *names, int n_rows,
                          const char *const *values);
 
