@@ -23,18 +23,20 @@ typedef struct {
 
 static const flag_spec random_specs[] = {
     FLAG(FLAG_STRING, random_options, manifest, NULL,
-         "Table of records: data/manifest_full.tsv (AlphaFold 3's size), manifest_tiny.tsv, manifest_wide.tsv, or your own."),
+         "Table of records: data/manifest_full.tsv (AlphaFold 3's size), manifest_tiny.tsv, manifest_wide.tsv, or your "
+         "own."),
     FLAG(FLAG_STRING, random_options, output, NULL,
          "File to write: .nfw (opens at once), .bin or .bin.zst (AlphaFold 3's record format)."),
 };
 
 static void usage(FILE *out) {
-  fprintf(out,
-          "usage: nativefold weights info FILE_OR_DIRECTORY [--norecords]\n"
-          "       nativefold weights random --manifest TABLE --output FILE\n"
-          "       nativefold weights convert FILE_OR_DIRECTORY FILE\n\n"
-          "info lists records and the configuration they imply; random writes seeded weights, which know nothing but have\n"
-          "every shape; convert writes any readable weights as .bin, .bin.zst or .nfw (opened without conversion).\n");
+  fprintf(
+      out,
+      "usage: nativefold weights info FILE_OR_DIRECTORY [--norecords]\n"
+      "       nativefold weights random --manifest TABLE --output FILE\n"
+      "       nativefold weights convert FILE_OR_DIRECTORY FILE\n\n"
+      "info lists records and the configuration they imply; random writes seeded weights, which know nothing but have\n"
+      "every shape; convert writes any readable weights as .bin, .bin.zst or .nfw (opened without conversion).\n");
 }
 
 // The configuration as the shapes tell it.
@@ -102,7 +104,8 @@ static nf_status info(int argc, char **argv, nf_arena *arena) {
   uint8_t identifier[64];
   if (weights_identifier(weights, identifier)) {
     printf("  identifier: ");
-    for (int i = 0; i < 64 && identifier[i]; i++) putchar(identifier[i] < 32 || identifier[i] > 126 ? '?' : identifier[i]);
+    for (int i = 0; i < 64 && identifier[i]; i++)
+      putchar(identifier[i] < 32 || identifier[i] > 126 ? '?' : identifier[i]);
     printf("\n");
   }
   const float *weight, *bias;
@@ -129,9 +132,12 @@ static nf_status make_random(int argc, char **argv, nf_arena *arena) {
                "Writes seeded weights: right in every shape, untrained, the same on every machine.", random_specs, 2);
     return NF_OK;
   }
-  if (!options.manifest) return nf_fail(NF_INPUT, "weights random: --manifest is missing: name a table such as data/manifest_full.tsv");
-  if (!options.output) return nf_fail(NF_INPUT, "weights random: --output is missing: name a file ending in .nfw, .bin or .bin.zst");
-  if (result.n_arguments) return nf_fail(NF_INPUT, "weights random: \"%.100s\" is one argument too many", result.arguments[0]);
+  if (!options.manifest)
+    return nf_fail(NF_INPUT, "weights random: --manifest is missing: name a table such as data/manifest_full.tsv");
+  if (!options.output)
+    return nf_fail(NF_INPUT, "weights random: --output is missing: name a file ending in .nfw, .bin or .bin.zst");
+  if (result.n_arguments)
+    return nf_fail(NF_INPUT, "weights random: \"%.100s\" is one argument too many", result.arguments[0]);
   double start = nf_seconds();
   NF_TRY(weights_write_random(options.manifest, options.output));
   nf_note("%s: seeded weights written in %.1f s; they are untrained and predict nothing", options.output,
@@ -147,7 +153,8 @@ static nf_status convert(int argc, char **argv, nf_arena *arena) {
     return NF_OK;
   }
   if (result.n_arguments != 2) {
-    return nf_fail(NF_INPUT, "weights convert: name the weights to read and the file to write (.bin, .bin.zst or .nfw)");
+    return nf_fail(NF_INPUT,
+                   "weights convert: name the weights to read and the file to write (.bin, .bin.zst or .nfw)");
   }
   nf_weights *weights;
   NF_TRY(weights_open(result.arguments[0], &weights));

@@ -32,8 +32,8 @@ static nf_structure chain_structure(const nf_layout *layout, const layout_chain 
   s.chains = NF_NEW(arena, structure_chain, 1);
   s.residues = NF_NEW(arena, structure_residue, s.n_residues);
   s.atoms = NF_NEW(arena, structure_atom, s.n_atoms);
-  s.chains[0] = (structure_chain){.id = "A", .author_id = "A", .entity_id = "1", .kind = chain->kind, .type = "",
-                                  .n_residues = s.n_residues};
+  s.chains[0] = (structure_chain){
+      .id = "A", .author_id = "A", .entity_id = "1", .kind = chain->kind, .type = "", .n_residues = s.n_residues};
   for (int i = 0; i < s.n_residues; i++) {
     const layout_residue *from = &layout->residues[chain->first_residue + i];
     structure_residue *to = &s.residues[i];
@@ -93,8 +93,9 @@ double score_fraction_disordered(const nf_layout *layout, const float *positions
     const layout_chain *chain = &layout->chains[c];
     if (chain->kind != NF_PROTEIN) continue;
     int same = 0;
-    while (same < c && (layout->chains[same].kind != NF_PROTEIN || !all[same] || !chain->sequence ||
-                        !layout->chains[same].sequence || strcmp(chain->sequence, layout->chains[same].sequence) != 0)) {
+    while (same < c &&
+           (layout->chains[same].kind != NF_PROTEIN || !all[same] || !chain->sequence ||
+            !layout->chains[same].sequence || strcmp(chain->sequence, layout->chains[same].sequence) != 0)) {
       same++;
     }
     if (same < c) {

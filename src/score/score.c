@@ -53,7 +53,8 @@ nf_status score_sample(const nf_layout *layout, const nf_batch *batch, const flo
     memcpy(atoms + 3 * i, positions + 3 * from, 3 * sizeof *atoms);
     plddt[i] = confidence->predicted_lddt[from];
     if (!isfinite(atoms[3 * i]) || !isfinite(atoms[3 * i + 1]) || !isfinite(atoms[3 * i + 2])) {
-      return nf_fail(NF_FAILED, "the sampler left atom %s of token %d at no finite place: these weights do not fit this program",
+      return nf_fail(NF_FAILED,
+                     "the sampler left atom %s of token %d at no finite place: these weights do not fit this program",
                      layout->atoms[i].name, layout->atoms[i].token + 1);
     }
   }

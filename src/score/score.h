@@ -14,23 +14,23 @@
 // c the number of chains. Arrays live in the arena given to score_sample.
 typedef struct {
   int n_tokens, n_chains, n_atoms;
-  const float *positions;         // (n_atoms, 3) in the output's atom order
-  const float *plddt;             // (n_atoms) 0 to 100
-  const float *full_pae;          // (n, n)
-  const float *full_pde;          // (n, n)
-  const float *contact_probs;     // (n, n)
+  const float *positions;      // (n_atoms, 3) in the output's atom order
+  const float *plddt;          // (n_atoms) 0 to 100
+  const float *full_pae;       // (n, n)
+  const float *full_pde;       // (n, n)
+  const float *contact_probs;  // (n, n)
   double ptm, iptm, ptm_iptm_average;
   double ranking_score, ranking_confidence, ranking_confidence_pae;
   double fraction_disordered;
   bool has_clash;
   double predicted_distance_error;
-  double *chain_pair_iptm;        // (c, c)
-  double *chain_pair_pae_min;     // (c, c)
-  double *chain_pair_pde_mean, *chain_pair_pde_min;  // (c, c)
-  double *iptm_ichain, *iptm_xchain;                 // (c)
-  double *pae_ichain, *pae_xchain;                   // (c)
+  double *chain_pair_iptm;                                  // (c, c)
+  double *chain_pair_pae_min;                               // (c, c)
+  double *chain_pair_pde_mean, *chain_pair_pde_min;         // (c, c)
+  double *iptm_ichain, *iptm_xchain;                        // (c)
+  double *pae_ichain, *pae_xchain;                          // (c)
   double *intra_chain_single_pde, *cross_chain_single_pde;  // (c)
-  double *chain_plddt;            // (c) mean over the chain's atoms, for the table on screen
+  double *chain_plddt;                                      // (c) mean over the chain's atoms, for the table on screen
 } nf_scores;
 
 // positions (N, A, 3) of one sample, as the sampler left them. Positions that are not finite are NF_FAILED.
@@ -63,7 +63,8 @@ double score_rank_metric(int n, const float *error, const float *contact_probs, 
 // polymer atom of another chain, or of the same chain beyond the neighbouring residues. positions: (n_atoms, 3).
 bool score_has_clash(const nf_layout *layout, const float *positions);
 // Share of protein residues whose solvent accessibility (each chain alone), relative to its residue's maximum and
-// smoothed over 25 residues, exceeds 0.581. Chains of equal sequence count as the first of them. positions: (n_atoms, 3).
+// smoothed over 25 residues, exceeds 0.581. Chains of equal sequence count as the first of them. positions: (n_atoms,
+// 3).
 double score_fraction_disordered(const nf_layout *layout, const float *positions);
 double score_ranking(double ptm, double iptm, double fraction_disordered, bool has_clash);
 

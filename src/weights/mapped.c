@@ -36,8 +36,8 @@ struct mapped_writer {
   FILE *out;
   nf_str index, sums;  // sums: u64 checksum of each full block so far
   char *block;
-  size_t used;      // bytes in block
-  uint64_t place;   // of the next byte in the file
+  size_t used;     // bytes in block
+  uint64_t place;  // of the next byte in the file
   uint64_t n_records, n_blocks;
 };
 
@@ -166,7 +166,8 @@ static const char *take_text(cursor *c, nf_arena *arena) {
 }
 
 static nf_status refuse(const char *label, const char *why) {
-  return nf_fail(NF_INPUT, "%s: %s: not a mappable weights file, or damaged: make it anew with `nativefold weights convert`",
+  return nf_fail(NF_INPUT,
+                 "%s: %s: not a mappable weights file, or damaged: make it anew with `nativefold weights convert`",
                  label, why);
 }
 

@@ -31,7 +31,7 @@ typedef struct mapped_writer mapped_writer;
 mapped_writer *mapped_writer_create(FILE *out, const mapped_part *parts, int n_parts);
 void mapped_writer_begin(mapped_writer *writer, const record_head *head);
 void mapped_writer_values(mapped_writer *writer, const void *bytes, size_t size);  // float32 (uint8 for the identifier)
-void mapped_writer_end(mapped_writer *writer);  // index and header; write errors stay visible in ferror(out)
+void mapped_writer_end(mapped_writer *writer);   // index and header; write errors stay visible in ferror(out)
 void mapped_writer_free(mapped_writer *writer);  // NULL is fine
 
 typedef struct {

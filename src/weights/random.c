@@ -1,4 +1,5 @@
-// Seeded weights: every value a function of its record's name and its place, so that any program can make the same file.
+// Seeded weights: every value a function of its record's name and its place, so that any program can make the same
+// file.
 //
 // A manifest is a table with tabs between columns and a first line that names them: name, dtype, shape ("4,128,128"),
 // scale (or scale_s), offset; and if there, sum_f64 and sumsq_f64, the sums of the values and of their squares, which
@@ -23,7 +24,7 @@ typedef struct {
 } row;
 
 typedef enum { NAME, DTYPE, SHAPE, SCALE, OFFSET, SUM, SUMSQ, N_COLUMNS } column;
-static const char *const column_names[N_COLUMNS][2] = {{"name"}, {"dtype"}, {"shape"}, {"scale", "scale_s"},
+static const char *const column_names[N_COLUMNS][2] = {{"name"},   {"dtype"},   {"shape"},    {"scale", "scale_s"},
                                                        {"offset"}, {"sum_f64"}, {"sumsq_f64"}};
 enum { MAX_FIELDS = 32, CHUNK = 1 << 20 };
 
@@ -64,7 +65,8 @@ static nf_status parse_row(const char *path, int line, char **fields, const int 
   const char *name = fields[places[NAME]];
   size_t length = strlen(name);
   if (!length || length > RECORD_MAX_NAME / 2 || name[length - 1] == '/') {
-    return nf_fail(NF_INPUT, "%s: line %d: name: must be scope/name, at most %d letters", path, line, RECORD_MAX_NAME / 2);
+    return nf_fail(NF_INPUT, "%s: line %d: name: must be scope/name, at most %d letters", path, line,
+                   RECORD_MAX_NAME / 2);
   }
   strcpy(ret->head.name, name);
   if (!record_dtype_parse(fields[places[DTYPE]], &ret->head.dtype)) {
@@ -76,7 +78,8 @@ static nf_status parse_row(const char *path, int line, char **fields, const int 
   }
   if (!parse_shape(fields[places[SHAPE]], &ret->head) ||
       (ret->head.dtype == RECORD_U8 && ret->head.count != RECORD_IDENTIFIER_SIZE)) {
-    return nf_fail(NF_INPUT, "%s: line %d: shape: not dimensions like 4,128,128, or impossible for %s", path, line, name);
+    return nf_fail(NF_INPUT, "%s: line %d: shape: not dimensions like 4,128,128, or impossible for %s", path, line,
+                   name);
   }
   if (!parse_float(fields[places[SCALE]], &ret->scale) || !parse_float(fields[places[OFFSET]], &ret->offset)) {
     return nf_fail(NF_INPUT, "%s: line %d: scale or offset: must be a number between -10000 and 10000", path, line);
@@ -129,7 +132,8 @@ static nf_status read_manifest(const char *path, row **ret_rows, int *ret_n) {
       continue;
     }
     if (n_fields != n_columns) {
-      status = nf_fail(NF_INPUT, "%s: line %d: has %d columns, its first line %d", path, line_number, n_fields, n_columns);
+      status =
+          nf_fail(NF_INPUT, "%s: line %d: has %d columns, its first line %d", path, line_number, n_fields, n_columns);
       goto done;
     }
     rows = nf_realloc(rows, (size_t)n + 1, sizeof *rows);
@@ -190,7 +194,8 @@ static nf_status write_values(const row *r, const char *manifest_path, float *va
   if (!r->has_sums) return NF_OK;
   // Room for the order of additions alone: the absolute values add up to at most sqrt(n * sum of squares).
   double room = 1e-10 * sqrt((double)r->head.count * sum_of_squares) + 1e-12;
-  if (fabs(sum - r->sum) <= room && fabs(sum_of_squares - r->sum_of_squares) <= 1e-9 * sum_of_squares + 1e-12) return NF_OK;
+  if (fabs(sum - r->sum) <= room && fabs(sum_of_squares - r->sum_of_squares) <= 1e-9 * sum_of_squares + 1e-12)
+    return NF_OK;
   return nf_fail(NF_INPUT, "%s: %s: the values made add up to %.9g (squares %.9g), the manifest says %.9g (%.9g)",
                  manifest_path, r->head.name, sum, sum_of_squares, r->sum, r->sum_of_squares);
 }

@@ -8,7 +8,9 @@
 static const struct {
   const char *name;
   int size;
-} dtypes[] = {[RECORD_F32] = {"float32", 4}, [RECORD_BF16] = {"bfloat16", 2}, [RECORD_F16] = {"float16", 2},
+} dtypes[] = {[RECORD_F32] = {"float32", 4},
+              [RECORD_BF16] = {"bfloat16", 2},
+              [RECORD_F16] = {"float16", 2},
               [RECORD_U8] = {"uint8", 1}};
 
 int record_dtype_size(record_dtype dtype) { return dtypes[dtype].size; }
@@ -86,7 +88,8 @@ nf_status record_read_head(weights_source *source, int number, record_head *head
   static const int32_t most[5] = {RECORD_MAX_NAME / 2, RECORD_MAX_NAME / 2 - 1, 16, WEIGHTS_MAX_DIMS, INT_MAX};
   for (int i = 0; i < 5; i++) {
     if (sizes[i] < least[i] || sizes[i] > most[i]) {
-      return nf_fail(NF_INPUT, "%s: record %d: the length of its %s is %d (%d to %d expected): not a weights file, or damaged",
+      return nf_fail(NF_INPUT,
+                     "%s: record %d: the length of its %s is %d (%d to %d expected): not a weights file, or damaged",
                      label, number, parts[i], sizes[i], least[i], most[i]);
     }
   }
@@ -100,11 +103,12 @@ nf_status record_read_head(weights_source *source, int number, record_head *head
   NF_TRY(read_all(source, "dtype", number, dtype, (size_t)sizes[2]));
   size_t length = (size_t)(tail - name) + (size_t)sizes[1];
   if (!is_text(name, length) || memchr(tail, '/', (size_t)sizes[1]) || !is_text(dtype, (size_t)sizes[2])) {
-    return nf_fail(NF_INPUT, "%s: record %d: its name is not plain text: not a weights file, or damaged", label, number);
+    return nf_fail(NF_INPUT, "%s: record %d: its name is not plain text: not a weights file, or damaged", label,
+                   number);
   }
   if (!record_dtype_parse(dtype, &head->dtype)) {
-    return nf_fail(NF_INPUT, "%s: record %s: dtype \"%s\" is unknown (float32, bfloat16, float16 expected)", label, name,
-                   dtype);
+    return nf_fail(NF_INPUT, "%s: record %s: dtype \"%s\" is unknown (float32, bfloat16, float16 expected)", label,
+                   name, dtype);
   }
   unsigned char dims[4 * WEIGHTS_MAX_DIMS];
   head->n_dims = sizes[3];
@@ -117,13 +121,13 @@ nf_status record_read_head(weights_source *source, int number, record_head *head
   }
   int64_t bytes = head->count * record_dtype_size(head->dtype);
   if (bytes != sizes[4]) {
-    return nf_fail(NF_INPUT, "%s: record %s: holds %d bytes where %s of shape %s needs %lld: the file is damaged", label,
-                   name, sizes[4], dtype, shape, (long long)bytes);
+    return nf_fail(NF_INPUT, "%s: record %s: holds %d bytes where %s of shape %s needs %lld: the file is damaged",
+                   label, name, sizes[4], dtype, shape, (long long)bytes);
   }
   bool is_identifier = strcmp(name, RECORD_IDENTIFIER) == 0;
   if (is_identifier != (head->dtype == RECORD_U8) || (is_identifier && head->count != RECORD_IDENTIFIER_SIZE)) {
-    return nf_fail(NF_INPUT, "%s: record %s: %s of shape %s: only %s may be (and must be) uint8 of shape %d", label, name,
-                   dtype, shape, RECORD_IDENTIFIER, RECORD_IDENTIFIER_SIZE);
+    return nf_fail(NF_INPUT, "%s: record %s: %s of shape %s: only %s may be (and must be) uint8 of shape %d", label,
+                   name, dtype, shape, RECORD_IDENTIFIER, RECORD_IDENTIFIER_SIZE);
   }
   return NF_OK;
 }
@@ -181,7 +185,9 @@ void record_to_float(record_dtype dtype, const void *bytes, int64_t n, float *ou
   const uint16_t *halves = bytes;
   const uint8_t *octets = bytes;
   switch (dtype) {
-    case RECORD_F32: memcpy(out, bytes, (size_t)n * sizeof(float)); break;
+    case RECORD_F32:
+      memcpy(out, bytes, (size_t)n * sizeof(float));
+      break;
     case RECORD_BF16:
       for (int64_t i = 0; i < n; i++) out[i] = float_of((uint32_t)halves[i] << 16);
       break;
@@ -198,7 +204,9 @@ void record_from_float(record_dtype dtype, const float *values, int64_t n, void 
   uint16_t *halves = ret_bytes;
   uint8_t *octets = ret_bytes;
   switch (dtype) {
-    case RECORD_F32: memcpy(ret_bytes, values, (size_t)n * sizeof(float)); break;
+    case RECORD_F32:
+      memcpy(ret_bytes, values, (size_t)n * sizeof(float));
+      break;
     case RECORD_BF16:
       for (int64_t i = 0; i < n; i++) {
         uint32_t bits = bits_of(values[i]);

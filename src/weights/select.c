@@ -107,7 +107,8 @@ static nf_status take_parts(const char *directory, const candidate *parts, int n
   selection->n_paths = n;
   selection->paths = NF_NEW(arena, const char *, n);
   for (int i = 0; i < n; i++) {
-    selection->paths[i] = nf_arena_printf(arena, "%s%s%s", directory, nf_ends_with(directory, "/") ? "" : "/", parts[i].name);
+    selection->paths[i] =
+        nf_arena_printf(arena, "%s%s%s", directory, nf_ends_with(directory, "/") ? "" : "/", parts[i].name);
   }
   return NF_OK;
 }
@@ -149,10 +150,10 @@ nf_status weights_select(const char *path, nf_arena *arena, weights_selection *s
   if (!is_directory && !nf_file_exists(path)) {
     return nf_fail(NF_INPUT, "%s: no such model directory or weights file (--model_dir)", path);
   }
-  selection->directory = is_directory      ? nf_arena_strdup(arena, path)
-                         : slash == path   ? "/"
-                         : slash           ? nf_arena_strndup(arena, path, (size_t)(slash - path))
-                                           : ".";
+  selection->directory = is_directory    ? nf_arena_strdup(arena, path)
+                         : slash == path ? "/"
+                         : slash         ? nf_arena_strndup(arena, path, (size_t)(slash - path))
+                                         : ".";
   const char **names = NULL;
   int n_names = 0;
   NF_TRY(list_directory(selection->directory, arena, &names, &n_names));

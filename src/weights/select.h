@@ -9,8 +9,8 @@ typedef struct {
   const char *directory;  // "." if the path named none
   const char *stem;       // "af3" of af3.bin.zst and of af3.0.bin.zst
   int n_paths;
-  const char **paths;     // parts in order
-  const char *fourier;    // a *_fourier.npz that belongs to it; NULL if none
+  const char **paths;   // parts in order
+  const char *fourier;  // a *_fourier.npz that belongs to it; NULL if none
 } weights_selection;
 
 // path: a directory, or one file (any part of a split model). Strings live in the arena.

@@ -40,7 +40,8 @@ nf_status sink_open(const char *path, const mapped_part *parts, int n_parts, wei
   *ret_sink = NULL;
   bool is_mapped = nf_ends_with(path, ".nfw"), is_zstd = nf_ends_with(path, ".bin.zst");
   if (!is_mapped && !is_zstd && !nf_ends_with(path, ".bin")) {
-    return nf_fail(NF_INPUT, "%s: weights are written as .bin, .bin.zst or .nfw: give the file one of these endings", path);
+    return nf_fail(NF_INPUT, "%s: weights are written as .bin, .bin.zst or .nfw: give the file one of these endings",
+                   path);
   }
   nf_writer *writer;
   NF_TRY(nf_writer_open(path, &writer));

@@ -12,8 +12,8 @@ NF_CHECKED nf_status sink_open(const char *path, const mapped_part *parts, int n
 weights_sink *sink_open_mapped(const char *label, FILE *file, const mapped_part *parts, int n_parts);
 
 NF_CHECKED nf_status sink_begin(weights_sink *sink, const record_head *head);
-// The values of the record begun, in as many calls as it takes: float32, to be rounded to the record's dtype (bytes if it
-// is uint8).
+// The values of the record begun, in as many calls as it takes: float32, to be rounded to the record's dtype (bytes if
+// it is uint8).
 NF_CHECKED nf_status sink_floats(weights_sink *sink, const float *values, int64_t n);
 NF_CHECKED nf_status sink_bytes(weights_sink *sink, const uint8_t *bytes, int64_t n);
 

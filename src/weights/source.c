@@ -102,12 +102,13 @@ nf_status source_read(weights_source *source, void *out, size_t size, size_t *re
     }
     const void *in = source->next;
     size_t before = source->left, n = 0;
-    NF_TRY(nf_zstd_reader_feed(source->zstd, source_label(source), &in, &source->left, (char *)out + got, size - got,
-                               &n));
+    NF_TRY(
+        nf_zstd_reader_feed(source->zstd, source_label(source), &in, &source->left, (char *)out + got, size - got, &n));
     source->next = in;
     got += n;
     if (n || source->left < before) continue;
-    if (source->left) return nf_fail(NF_INPUT, "%s: its zstd stream is damaged: fetch the file again", source_label(source));
+    if (source->left)
+      return nf_fail(NF_INPUT, "%s: its zstd stream is damaged: fetch the file again", source_label(source));
     if (source->ended) {
       if (!nf_zstd_reader_at_frame_end(source->zstd)) {
         return nf_fail(NF_INPUT, "%s: is cut short in the middle of its zstd stream: fetch the file again",

@@ -71,8 +71,8 @@ static nf_status copy_records(weights_source *source, weights_sink *sink) {
       for (int64_t i = 0; i < n; i++) all_finite &= isfinite(values[i]) != 0;
       for (int64_t i = 0; !all_finite && i < n; i++) {
         if (isfinite(values[i])) continue;
-        status = nf_fail(NF_INPUT, "%s: record %s: value %lld is %s: the file is damaged", source_label(source), head.name,
-                         (long long)(start + i), isnan(values[i]) ? "not a number" : "infinite");
+        status = nf_fail(NF_INPUT, "%s: record %s: value %lld is %s: the file is damaged", source_label(source),
+                         head.name, (long long)(start + i), isnan(values[i]) ? "not a number" : "infinite");
         goto done;
       }
       NF_TRY_GOTO(done, sink_floats(sink, values, n));
@@ -110,8 +110,10 @@ static nf_status adopt(nf_weights *weights, const char *label, const void *data,
   weights->identifier = NULL;
   for (int i = 0; i < n; i++) {
     weights_record *record = &weights->records[i];
-    *record = (weights_record){.name = mapped[i].name, .dtype = record_dtype_name(mapped[i].dtype),
-                               .n_dims = mapped[i].n_dims, .count = mapped[i].count};
+    *record = (weights_record){.name = mapped[i].name,
+                               .dtype = record_dtype_name(mapped[i].dtype),
+                               .n_dims = mapped[i].n_dims,
+                               .count = mapped[i].count};
     memcpy(record->shape, mapped[i].shape, sizeof record->shape);
     if (mapped[i].dtype == RECORD_U8) {
       weights->identifier = mapped[i].values;

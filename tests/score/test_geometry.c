@@ -19,15 +19,17 @@ static void start(void) {
 }
 
 static void add_chain(const char *id, nf_chain_kind kind, const char *sequence) {
-  made.chains[made.layout.n_chains++] = (layout_chain){.id = id, .kind = kind, .sequence = sequence,
+  made.chains[made.layout.n_chains++] = (layout_chain){.id = id,
+                                                       .kind = kind,
+                                                       .sequence = sequence,
                                                        .first_residue = made.layout.n_residues,
                                                        .first_atom = made.layout.n_atoms};
 }
 
 static void add_residue(const char *name) {
   layout_chain *chain = &made.chains[made.layout.n_chains - 1];
-  made.residues[made.layout.n_residues++] = (layout_residue){.chain = made.layout.n_chains - 1, .id = ++chain->n_residues,
-                                                             .name = name, .first_atom = made.layout.n_atoms};
+  made.residues[made.layout.n_residues++] = (layout_residue){
+      .chain = made.layout.n_chains - 1, .id = ++chain->n_residues, .name = name, .first_atom = made.layout.n_atoms};
 }
 
 static void add_atom(const char *name, const char *element, double x, double y, double z) {
@@ -151,8 +153,9 @@ static void add_protein(const char *id, const char *sequence, int n, int extende
   static const struct {
     const char *name, *element;
     double x, y, z;
-  } parts[6] = {{"N", "N", -1.25, 0.375, 0},  {"CA", "C", 0, 0, 0},          {"C", "C", 1.25, 0.5, 0.125},
-                {"O", "O", 1.375, 1.625, 0.25}, {"CB", "C", -0.25, -0.875, 1.25}, {"CG", "C", 0.5, -1.75, 2}};
+  } parts[6] = {{"N", "N", -1.25, 0.375, 0},      {"CA", "C", 0, 0, 0},
+                {"C", "C", 1.25, 0.5, 0.125},     {"O", "O", 1.375, 1.625, 0.25},
+                {"CB", "C", -0.25, -0.875, 1.25}, {"CG", "C", 0.5, -1.75, 2}};
   add_chain(id, NF_PROTEIN, sequence);
   for (int i = 0; i < n; i++) {
     const char *code = residues == GLYCINES ? "GLY" : residues == MODIFIED && i % 7 == 0 ? "SEP" : amino_acids[i % 20];
@@ -182,8 +185,8 @@ TEST(disorder_of_one_chain) {
     int n, extended;
     residues_of residues;
     double expected;
-  } cases[] = {{104, 40, ALL_TWENTY, 33.0 / 104},  {84, 20, ALL_TWENTY, 13.0 / 84}, {154, 90, ALL_TWENTY, 82.0 / 154},
-               {464, 400, ALL_TWENTY, 393.0 / 464}, {64, 0, ALL_TWENTY, 0},         {30, 30, GLYCINES, 1},
+  } cases[] = {{104, 40, ALL_TWENTY, 33.0 / 104},   {84, 20, ALL_TWENTY, 13.0 / 84}, {154, 90, ALL_TWENTY, 82.0 / 154},
+               {464, 400, ALL_TWENTY, 393.0 / 464}, {64, 0, ALL_TWENTY, 0},          {30, 30, GLYCINES, 1},
                {104, 40, MODIFIED, 33.0 / 94}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     start();

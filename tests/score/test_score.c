@@ -1,11 +1,10 @@
 // Scores: from the golden outputs, on made arrays with chains that have no frame, and on real predictions.
-#include "score/score.h"
-
 #include <jansson.h>
 
 #include "chem/ccd.h"
 #include "formats/array.h"
 #include "input/job.h"
+#include "score/score.h"
 #include "tests/test.h"
 
 static double relative(double a, double b) { return isnan(a) && isnan(b) ? 0 : fabs(a - b) / fmax(fabs(b), 1e-30); }
@@ -61,15 +60,14 @@ TEST(golden_outputs) {
   }
   check_all("ptm", 1, &s.ptm, (double[]){0.08487513986413117}, 1e-5);
   check_all("iptm", 1, &s.iptm, (double[]){0.08498515156769261}, 1e-5);
-  check_all("chain_pair_pae_min", 9, s.chain_pair_pae_min,
-            (double[]){15.463208198547363, 15.318504333496094, 15.343117713928223, 15.476780891418457,
-                       15.463951110839844, 15.462736129760742, 15.544453620910645, 15.574907302856445,
-                       15.593622207641602},
-            1e-5);
+  check_all(
+      "chain_pair_pae_min", 9, s.chain_pair_pae_min,
+      (double[]){15.463208198547363, 15.318504333496094, 15.343117713928223, 15.476780891418457, 15.463951110839844,
+                 15.462736129760742, 15.544453620910645, 15.574907302856445, 15.593622207641602},
+      1e-5);
   check_all("chain_pair_pde_mean", 9, s.chain_pair_pde_mean,
             (double[]){16.044967651367188, 16.230072021484375, 16.340852737426758, 16.230072021484375,
-                       16.395132064819336, 16.44817352294922, 16.340850830078125, 16.44817352294922,
-                       16.33023452758789},
+                       16.395132064819336, 16.44817352294922, 16.340850830078125, 16.44817352294922, 16.33023452758789},
             1e-5);
   check_all("chain_pair_pde_min", 9, s.chain_pair_pde_min,
             (double[]){14.8447265625, 15.037856101989746, 15.147165298461914, 15.037856101989746, 15.022560119628906,
@@ -80,10 +78,11 @@ TEST(golden_outputs) {
   check_all("cross_chain_single_pde", 3, s.cross_chain_single_pde,
             (double[]){16.236188888549805, 16.305274963378906, 16.451570510864258}, 1e-5);
   check_all("pae_ichain", 3, s.pae_ichain, (double[]){16.018577575683594, 16.106273651123047, 16.221435546875}, 1e-5);
-  check_all("pae_xchain", 3, s.pae_xchain, (double[]){16.066417932510376, 16.101880311965942, 16.153103828430176}, 1e-5);
+  check_all("pae_xchain", 3, s.pae_xchain, (double[]){16.066417932510376, 16.101880311965942, 16.153103828430176},
+            1e-5);
   check_all("ranking_confidence_pae", 1, &s.ranking_confidence_pae, (double[]){-16.092257056085565}, 1e-5);
-  check_all("iptm_xchain", 3, s.iptm_xchain,
-            (double[]){0.05091041762845989, 0.05097808854265819, 0.04497996205608201}, 1e-5);
+  check_all("iptm_xchain", 3, s.iptm_xchain, (double[]){0.05091041762845989, 0.05097808854265819, 0.04497996205608201},
+            1e-5);
   for (int i = 0; i < 3; i++) CHECK(s.iptm_ichain[i] == s.chain_pair_iptm[4 * i]);
   CHECK_NEAR(s.ptm_iptm_average, 0.8 * 0.08498515156769261 + 0.2 * 0.08487513986413117, 1e-6);
   CHECK(s.ranking_confidence == s.ptm_iptm_average);
@@ -99,12 +98,13 @@ TEST(golden_outputs) {
   memcpy(wide.frames_mask, batch.frames_mask, 41);
   confidence_output padded_confidence = confidence;
   float **square[] = {&padded_confidence.full_pae, &padded_confidence.full_pde,
-                      &padded_confidence.tmscore_adjusted_pae_global, &padded_confidence.tmscore_adjusted_pae_interface};
+                      &padded_confidence.tmscore_adjusted_pae_global,
+                      &padded_confidence.tmscore_adjusted_pae_interface};
   float *contacts = (float *)floats_of(a, n, "full_distogram_contact_probs"), **all_squares[5];
   for (int k = 0; k < 4; k++) all_squares[k] = square[k];
   all_squares[4] = &contacts;
   for (int k = 0; k < 5; k++) {
-    float *out = NF_NEW(arena, float, padded * padded);
+    float *out = NF_NEW(arena, float, padded *padded);
     for (int i = 0; i < padded * padded; i++) out[i] = 99;
     for (int i = 0; i < 41; i++) memcpy(out + i * padded, *all_squares[k] + 41 * i, 41 * sizeof(float));
     *all_squares[k] = out;
@@ -120,8 +120,9 @@ TEST(golden_outputs) {
   float *broken = NF_NEW(arena, float, 41 * 24 * 3);
   memcpy(broken, floats_of(a, n, "full_sample_atom_positions"), 41 * 24 * 3 * sizeof(float));
   broken[3 * 24 * 20 + 4] = NAN;
-  CHECK_INT(score_sample(&layout, &batch, broken, &confidence, floats_of(a, n, "full_distogram_contact_probs"), arena, &w),
-            NF_FAILED);
+  CHECK_INT(
+      score_sample(&layout, &batch, broken, &confidence, floats_of(a, n, "full_distogram_contact_probs"), arena, &w),
+      NF_FAILED);
   CHECK(strstr(nf_message(), "token 21"));
   nf_arena_free(arena);
 }
@@ -145,8 +146,13 @@ typedef struct {
 
 static const made_case made[] = {
     // Four chains; the third is one token without a frame.
-    {.n = 12, .c = 4, .chain = {0, 0, 0, 0, 0, 1, 1, 1, 2, 3, 3, 3}, .frames = {1, 1, 0, 1, 1, 1, 0, 1, 0, 1, 1, 1},
-     .ptm = 0.5438144245930665, .iptm = 0.6048109888933073, .rank_pae = -15.521779588106162,
+    {.n = 12,
+     .c = 4,
+     .chain = {0, 0, 0, 0, 0, 1, 1, 1, 2, 3, 3, 3},
+     .frames = {1, 1, 0, 1, 1, 1, 0, 1, 0, 1, 1, 1},
+     .ptm = 0.5438144245930665,
+     .iptm = 0.6048109888933073,
+     .rank_pae = -15.521779588106162,
      .pae_min = {0.5592783689498901, 2.1056699752807617, 12.621133804321289, 2.724226713180542, 0.25, 5.198453426361084,
                  1.7963917255401611, 1.487113356590271, NAN, NAN, NAN, NAN, 3.0335052013397217, 3.9613401889801025,
                  10.146906852722168, 0.25},
@@ -167,17 +173,39 @@ static const made_case made[] = {
                    0.7216494655396006},
      .iptm_xchain = {0.900343631562882, 0.642611669605758, 0.7113401918008081, 0.8384879581852752}},
     // One chain.
-    {.n = 6, .c = 1, .chain = {0}, .frames = {1, 1, 0, 1, 1, 1}, .ptm = 0.5446735251309369, .iptm = NAN,
-     .rank_pae = -14.462288074477842, .pae_min = {0.25}, .pde_mean = {10.5650053024292}, .pde_min = {1.074742317199707},
-     .intra = {10.093103408813477}, .cross = {0}, .pae_ichain = {14.462289810180664}, .pae_xchain = {NAN},
-     .pair_iptm = {0.6649484325293715}, .iptm_xchain = {NAN}},
+    {.n = 6,
+     .c = 1,
+     .chain = {0},
+     .frames = {1, 1, 0, 1, 1, 1},
+     .ptm = 0.5446735251309369,
+     .iptm = NAN,
+     .rank_pae = -14.462288074477842,
+     .pae_min = {0.25},
+     .pde_mean = {10.5650053024292},
+     .pde_min = {1.074742317199707},
+     .intra = {10.093103408813477},
+     .cross = {0},
+     .pae_ichain = {14.462289810180664},
+     .pae_xchain = {NAN},
+     .pair_iptm = {0.6649484325293715},
+     .iptm_xchain = {NAN}},
     // Two chains, no frame at all.
-    {.n = 4, .c = 2, .chain = {0, 0, 1, 1}, .frames = {0}, .ptm = NAN, .iptm = NAN, .rank_pae = 0,
+    {.n = 4,
+     .c = 2,
+     .chain = {0, 0, 1, 1},
+     .frames = {0},
+     .ptm = NAN,
+     .iptm = NAN,
+     .rank_pae = 0,
      .pae_min = {NAN, NAN, NAN, NAN},
      .pde_mean = {6.023195743560791, 12.981958389282227, 11.38401985168457, 8.342782974243164},
      .pde_min = {1.6932989358901978, 2.3118555545806885, 7.054123401641846, 1.6932989358901978},
-     .intra = {7.939002513885498, 6.906092643737793}, .cross = {10.740720748901367, 12.763399124145508},
-     .pae_ichain = {NAN, NAN}, .pae_xchain = {NAN, NAN}, .pair_iptm = {NAN, NAN, NAN, NAN}, .iptm_xchain = {NAN, NAN}},
+     .intra = {7.939002513885498, 6.906092643737793},
+     .cross = {10.740720748901367, 12.763399124145508},
+     .pae_ichain = {NAN, NAN},
+     .pae_xchain = {NAN, NAN},
+     .pair_iptm = {NAN, NAN, NAN, NAN},
+     .iptm_xchain = {NAN, NAN}},
 };
 
 TEST(made_arrays) {
@@ -264,7 +292,7 @@ TEST(real_predictions) {
     snprintf(name, sizeof name, "af3_5tgy/sample-%d.json", sample);
     json_t *root = json_load_file(test_reference(name), JSON_ALLOW_NUL, NULL);
     CHECK(root);
-    float *positions = NF_NEW(arena, float, n_padded * n_slot * 3), *plddt = NF_NEW(arena, float, n_padded * n_slot);
+    float *positions = NF_NEW(arena, float, n_padded *n_slot * 3), *plddt = NF_NEW(arena, float, n_padded *n_slot);
     const float *coords = floats_of(a, n, "coords"), *b_factors = floats_of(a, n, "plddt");
     for (int i = 0; i < layout.n_atoms; i++) {
       int at = layout.atoms[i].token * n_slot + layout.atoms[i].slot;

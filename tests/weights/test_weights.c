@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-
 #include <time.h>
 #include <unistd.h>
 
@@ -26,8 +25,8 @@ static const char *join(const char *directory, const char *name) {
 static void put_i32(nf_str *s, int32_t value) { nf_str_append(s, (const char *)&value, 4); }
 
 // Appends a record; `bytes` NULL: that many zeros.
-static void put_record(nf_str *s, const char *scope, const char *name, const char *dtype, int n_dims, const int32_t *dims,
-                       const void *bytes, int32_t n_bytes) {
+static void put_record(nf_str *s, const char *scope, const char *name, const char *dtype, int n_dims,
+                       const int32_t *dims, const void *bytes, int32_t n_bytes) {
   put_i32(s, (int32_t)strlen(scope));
   put_i32(s, (int32_t)strlen(name));
   put_i32(s, (int32_t)strlen(dtype));
@@ -41,7 +40,7 @@ static void put_record(nf_str *s, const char *scope, const char *name, const cha
 }
 
 static const float floats[6] = {1.5f, -2, 0, 3.25f, 1e-30f, 7};
-static const uint16_t bfloats[4] = {0x3f80, 0xc000, 0x0001, 0x7f7f};               // 1, -2, smallest, largest
+static const uint16_t bfloats[4] = {0x3f80, 0xc000, 0x0001, 0x7f7f};                 // 1, -2, smallest, largest
 static const uint16_t halves[6] = {0x3c00, 0xc000, 0x0001, 0x83ff, 0x7bff, 0x0400};  // 1, -2, 2^-24, .., 65504, 2^-14
 static const int32_t dims_2_3[] = {2, 3}, dims_4[] = {4}, dims_6[] = {6}, dims_64[] = {64};
 
@@ -105,7 +104,8 @@ static void check_refused(const char *path, const char *piece) {
   if (!strstr(nf_message(), piece)) {
     test_fail(__FILE__, __LINE__, "the message \"%s\" does not say \"%s\"", nf_message(), piece);
   }
-  if (!strstr(nf_message(), path)) test_fail(__FILE__, __LINE__, "the message \"%s\" does not name %s", nf_message(), path);
+  if (!strstr(nf_message(), path))
+    test_fail(__FILE__, __LINE__, "the message \"%s\" does not name %s", nf_message(), path);
   CHECK(!w);
   weights_close(w);
 }
@@ -149,7 +149,8 @@ TEST(plain_and_compressed) {
 TEST(identifiers) {
   const char *dir = test_dir();
   static const char zeros[64];
-  const char *identifiers[] = {hex_identifier, zeros, "a model of somebody else's, sixty-four letters long, no more....."};
+  const char *identifiers[] = {hex_identifier, zeros,
+                               "a model of somebody else's, sixty-four letters long, no more....."};
   const char *names[] = {"AlphaFold 3", "m1", "m2"};
   uint8_t bytes[64];
   nf_weights *w;
@@ -297,7 +298,13 @@ TEST(broken_files_are_refused) {
       {"x", "w", "float32", 1, {-4}, NULL, 16, "shape -4 is impossible"},
       {"x", "w", "float32", 2, {0, 4}, NULL, 4, "shape 0,4 is impossible"},
       {"x", "w", "float32", 2, {65536, 65536}, NULL, 4, "is impossible"},
-      {"x", "w", "float32", 8, {2147483647, 2147483647, 2147483647, 2147483647, 2147483647, 2147483647, 4, 4}, NULL, 4,
+      {"x",
+       "w",
+       "float32",
+       8,
+       {2147483647, 2147483647, 2147483647, 2147483647, 2147483647, 2147483647, 4, 4},
+       NULL,
+       4,
        "is impossible"},
       {"x", "w", "float32", 1, {2147483647}, NULL, 4, "is impossible"},
       {"x", "w", "float32", 2, {2, 3}, floats, 20, "holds 20 bytes where float32 of shape 2,3 needs 24"},
@@ -332,7 +339,10 @@ TEST(broken_files_are_refused) {
     }
   }
   // Rubbish.
-  CHECK_OK(nf_file_write(own, "\x7f""ELF and so on, no weights at all", 30));
+  CHECK_OK(nf_file_write(own,
+                         "\x7f"
+                         "ELF and so on, no weights at all",
+                         30));
   check_refused(own, "not a weights file");
   unlink(own);
   CHECK_INT(mkdir(own, 0777), 0);
@@ -577,7 +587,8 @@ TEST(noise_constants) {
     int n_weight, n_bias;
     bool bad;
     const char *says;
-  } cases[] = {{8, 7, false, "weight has 8 values, bias 7"}, {8, 0, false, "bias: is missing"},
+  } cases[] = {{8, 7, false, "weight has 8 values, bias 7"},
+               {8, 0, false, "bias: is missing"},
                {8, 8, true, "bias: value 7 is not finite"}};
   for (int i = 0; i < 3; i++) {
     write_fourier(npz, cases[i].n_weight, cases[i].n_bias, cases[i].bad);
@@ -597,9 +608,10 @@ TEST(seeded_weights_follow_their_formula) {
   snprintf(manifest, sizeof manifest, "%s/m.tsv", dir);
   snprintf(nfw, sizeof nfw, "%s/m.nfw", dir);
   snprintf(bin, sizeof bin, "%s/m.bin.zst", dir);
-  const char text[] = "name\tdtype\tshape\tscale_s\toffset\n"
-                      "__meta__/__identifier__\tuint8\t64\t0\t0\n"
-                      "a/w\tfloat32\t3,4\t0.5\t0.0\na/scale\tbfloat16\t7\t0.1\t1.0\n";
+  const char text[] =
+      "name\tdtype\tshape\tscale_s\toffset\n"
+      "__meta__/__identifier__\tuint8\t64\t0\t0\n"
+      "a/w\tfloat32\t3,4\t0.5\t0.0\na/scale\tbfloat16\t7\t0.1\t1.0\n";
   CHECK_OK(nf_file_write(manifest, text, strlen(text)));
   REQUIRE_OK(weights_write_random(manifest, nfw));
   REQUIRE_OK(weights_write_random(manifest, bin));
@@ -741,7 +753,8 @@ TEST(broken_manifests_are_refused) {
       {"name\tdtype\tshape\tscale\toffset\nx/\tfloat32\t2\t1\t0\n", "line 2: name"},
       {"name\tdtype\tshape\tscale\toffset\n\tfloat32\t2\t1\t0\n", "line 2: name"},
       {"name\tdtype\tshape\tscale\toffset\nx/w\tuint8\t64\t1\t0\n", "may be (and must be) uint8"},
-      {"name\tdtype\tshape\tscale\toffset\nx/w\tfloat32\t2\t1\t0\nx/w\tfloat32\t2\t1\t0\n", "line 3: x/w is there twice"},
+      {"name\tdtype\tshape\tscale\toffset\nx/w\tfloat32\t2\t1\t0\nx/w\tfloat32\t2\t1\t0\n",
+       "line 3: x/w is there twice"},
       {"name\tdtype\tshape\tscale\toffset\tsum_f64\tsumsq_f64\nx/w\tfloat32\t2\t1\t0\t5\tx\n", "must be a number"},
   };
   char dir[256], manifest[512], out[512];
@@ -751,7 +764,8 @@ TEST(broken_manifests_are_refused) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     CHECK_OK(nf_file_write(manifest, cases[i].text, strlen(cases[i].text)));
     CHECK_INT(weights_write_random(manifest, out), NF_INPUT);
-    if (!strstr(nf_message(), cases[i].says)) test_fail(__FILE__, __LINE__, "%s: not \"%s\"", nf_message(), cases[i].says);
+    if (!strstr(nf_message(), cases[i].says))
+      test_fail(__FILE__, __LINE__, "%s: not \"%s\"", nf_message(), cases[i].says);
     CHECK(!nf_file_exists(out));
   }
   CHECK_INT(weights_write_random(join(dir, "absent.tsv"), out), NF_INPUT);
