@@ -160,3 +160,50 @@ TEST(refusals) {
   nf_model *none;
   CHECK_INT(model_create(model->weights, "abacus", &none), NF_INPUT);
 }
+
+// A network as wide as IntelliFold-v2 with few blocks: refused without noise constants of its own, runs with them.
+TEST(wide) {
+  const char *dir = test_dir();
+  char path[512], fourier[512];
+  snprintf(path, sizeof path, "%s/wide.nfw", dir);
+  REQUIRE_OK(weights_write_random(test_source("data/manifest_wide.tsv"), path));
+  nf_weights *weights;
+  nf_model *model;
+  REQUIRE_OK(weights_open(path, &weights));
+  CHECK_INT(model_create(weights, "cpu", &model), NF_INPUT);
+  CHECK(strstr(nf_message(), "512") && strstr(nf_message(), "_fourier.npz"));
+  weights_close(weights);
+
+  float constants[2][256];
+  for (int i = 0; i < 256; i++) constants[0][i] = 0.01f * (float)i, constants[1][i] = 0.5f;
+  const nf_array arrays[2] = {{.name = "weight", .dtype = NF_F32, .n_dims = 1, .shape = {256}, .data = constants[0]},
+                              {.name = "bias", .dtype = NF_F32, .n_dims = 1, .shape = {256}, .data = constants[1]}};
+  snprintf(fourier, sizeof fourier, "%s/wide_fourier.npz", dir);
+  REQUIRE_OK(nf_npz_write(fourier, arrays, 2, 0));
+  REQUIRE_OK(weights_open(path, &weights));
+  REQUIRE_OK(model_create(weights, "cpu", &model));
+  const model_dims *dims = model_dimensions(model);
+  CHECK_INT(dims->c_z, 512);
+  CHECK_INT(dims->c_m, 256);
+  CHECK_INT(dims->n_pair_heads, 8);
+  nf_arena *arena = nf_arena_create();
+  nf_batch batch;
+  model_made_up_batch(13, 3, arena, &batch);
+  trunk_output trunk;
+  trunk_options options = {.num_recycles = 0, .num_msa = 3, .key = {{0, 1}}};
+  CHECK_OK(trunk_run(model, &batch, &options, arena, &trunk));
+  diffusion_options sampling = {.steps = 2, .n_samples = 2, .key = {{0, 2}}};
+  float *positions;
+  CHECK_OK(diffusion_run(model, &batch, &trunk, &sampling, arena, &positions));
+  confidence_output confidence;
+  CHECK_OK(confidence_run(model, &batch, &trunk, positions, NULL, arena, &confidence));
+  CHECK(isfinite(confidence.average_pde) && confidence.average_pde > 0);
+  for (int64_t i = 0; i < 2 * 13 * 72; i++)
+    if (!isfinite(positions[i])) {
+      test_fail(__FILE__, __LINE__, "position %lld is not finite", (long long)i);
+      break;
+    }
+  nf_arena_free(arena);
+  model_free(model);
+  weights_close(weights);
+}
