@@ -7,6 +7,8 @@ int cli_featurise(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_weights(int argc, char **argv);
 int cli_ccd(int argc, char **argv);
+int cli_db(int argc, char **argv);
+int cli_combine(int argc, char **argv);
 int cli_compare(int argc, char **argv);
 int cli_db(int argc, char **argv);
 int cli_combine(int argc, char **argv);

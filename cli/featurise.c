@@ -43,7 +43,7 @@ static nf_status run(const featurise_options *o, nf_arena *arena) {
   nativefold_job *job = NULL;
   nf_status status;
   NF_TRY_GOTO(done, nativefold_read_job(o->json_path, &job));
-  NF_TRY_GOTO(done, nativefold_require_complete(job));
+  NF_TRY_GOTO(done, nativefold_check_filled(job, false));
   NF_TRY_GOTO(done, nativefold_open_chemistry(o->ccd, &chemistry));
   uint32_t seed = o->seed == FLAG_NO_INT ? nativefold_first_seed(job) : (uint32_t)o->seed;
   NF_TRY_GOTO(done, nativefold_featurise(chemistry, job, seed, &options, o->output));

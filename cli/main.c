@@ -21,6 +21,8 @@ static const struct {
     {"ccd", cli_ccd, "build, show: the chemical component dictionary"},
     {"db", cli_db, "shard, check: sequence databases"},
     {"combine", cli_combine, "several searched jobs to one complex"},
+    {"db", cli_db, "shard, check: sequence databases"},
+    {"combine", cli_combine, "searched jobs of single chains into jobs of complexes"},
     {"compare", cli_compare, "root mean square distances between a prediction and a PDB or mmCIF file"},
     {"bench", cli_bench, "time the network's parts on this machine"},
 };

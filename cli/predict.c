@@ -1,5 +1,6 @@
 // predict, search, fold: job files to directories of results.
 #include <dirent.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "cli/predict_flags.h"
 #include "nativefold.h"
 #include "output/output.h"
+#include "search/search.h"
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
@@ -42,28 +44,66 @@ typedef struct {
 } entry;
 
 // Reads one job and everything that can be said of it without running it.
-static nf_status read_entry(const predict_options *o, const char *path, nativefold_job **ret_job) {
+static nf_status read_entry(const predict_options *o, const char *path, nf_search *search, nativefold_job **ret_job) {
   if (o->features) return nativefold_read_features(o->features, 1, ret_job);
   NF_TRY(nativefold_read_job(path, ret_job));
   NF_TRY(nativefold_widen_seeds(*ret_job, o->num_seeds == FLAG_NO_INT ? 0 : (int)o->num_seeds));
-  return nativefold_require_complete(*ret_job);
+  NF_TRY(nativefold_check_filled(*ret_job, o->run_data_pipeline));
+  return o->run_data_pipeline ? nativefold_check_search(*ret_job, search) : NF_OK;
 }
 
 static nf_status run_entry(const predict_options *o, const nativefold_options *options, const nativefold_model *model,
-                           const nativefold_chemistry *chemistry, const nativefold_job *job, nf_arena *arena) {
+                           const nativefold_chemistry *chemistry, nf_search *search, nativefold_job *job,
+                           nf_arena *arena) {
   const char *dir;
   NF_TRY(output_job_dir(o->output_dir, nativefold_job_name(job), o->force_output_dir, arena, &dir));
   nf_note("%s: output goes to %s", nativefold_job_name(job), dir);
+  if (o->run_data_pipeline) NF_TRY(nativefold_search(job, search));
   if (!o->features) NF_TRY(nativefold_write_job(job, dir));
   if (!o->run_inference) return NF_OK;
   return nativefold_fold(model, chemistry, job, options, dir, NULL);
 }
 
+// The search's options from the flags of the same names.
+static void set_search_options(const predict_options *o, search_options *s) {
+  search_default_options(s);
+  s->jackhmmer = o->jackhmmer_binary_path;
+  s->nhmmer = o->nhmmer_binary_path;
+  s->hmmalign = o->hmmalign_binary_path;
+  s->hmmsearch = o->hmmsearch_binary_path;
+  s->hmmbuild = o->hmmbuild_binary_path;
+  s->n_db_dirs = o->db_dir.n;
+  s->db_dirs = o->db_dir.values;
+  const struct {
+    search_database database;
+    const char *path;
+    int64_t sequences;
+    double megabases;
+  } given[] = {{SEARCH_UNIREF90, o->uniref90_database_path, o->uniref90_z_value, NAN},
+               {SEARCH_SMALL_BFD, o->small_bfd_database_path, o->small_bfd_z_value, NAN},
+               {SEARCH_MGNIFY, o->mgnify_database_path, o->mgnify_z_value, NAN},
+               {SEARCH_UNIPROT, o->uniprot_cluster_annot_database_path, o->uniprot_cluster_annot_z_value, NAN},
+               {SEARCH_NTRNA, o->ntrna_database_path, FLAG_NO_INT, o->ntrna_z_value},
+               {SEARCH_RFAM, o->rfam_database_path, FLAG_NO_INT, o->rfam_z_value},
+               {SEARCH_RNACENTRAL, o->rna_central_database_path, FLAG_NO_INT, o->rna_central_z_value},
+               {SEARCH_SEQRES, o->seqres_database_path, FLAG_NO_INT, NAN},
+               {SEARCH_PDB, o->pdb_database_path, FLAG_NO_INT, NAN}};
+  for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+    double z = given[i].sequences == FLAG_NO_INT ? given[i].megabases : (double)given[i].sequences;
+    s->databases[given[i].database] = (search_database_option){given[i].path, z};
+  }
+  s->jackhmmer_n_cpu = o->jackhmmer_n_cpu == FLAG_NO_INT ? 0 : (int)o->jackhmmer_n_cpu;
+  s->nhmmer_n_cpu = o->nhmmer_n_cpu == FLAG_NO_INT ? 0 : (int)o->nhmmer_n_cpu;
+  s->hmmsearch_n_cpu = o->hmmsearch_n_cpu == FLAG_NO_INT ? 0 : (int)o->hmmsearch_n_cpu;
+  s->jackhmmer_max_parallel_shards = o->jackhmmer_max_parallel_shards == FLAG_NO_INT ? 0 : (int)o->jackhmmer_max_parallel_shards;
+  s->nhmmer_max_parallel_shards = o->nhmmer_max_parallel_shards == FLAG_NO_INT ? 0 : (int)o->nhmmer_max_parallel_shards;
+  s->jackhmmer_dom_e = o->jackhmmer_dom_e;
+  s->max_template_date = o->max_template_day;
+  s->cache_dir = o->msa_cache;
+}
+
 static nf_status run(const predict_options *o, nf_arena *arena) {
   static const char *const device_names[] = {"auto", "cuda", "cpu"};
-  if (!o->output_dir) return nf_fail(NF_INPUT, "--output_dir is not given: say where the results go");
-  int sources = (o->json_path != NULL) + (o->input_dir != NULL) + (o->features != NULL);
-  if (sources != 1) return nf_fail(NF_INPUT, "give exactly one of --json_path, --input_dir and --features");
   if (o->resume) return nf_fail(NF_INPUT, "--resume is not in this version: run without it");
   if (o->report) return nf_fail(NF_INPUT, "--report is not in this version: run without it");
 
@@ -76,9 +116,13 @@ static nf_status run(const predict_options *o, nf_arena *arena) {
   nf_status status = NF_OK, worst = NF_OK;
   nativefold_model *model = NULL;
   nativefold_chemistry *chemistry = NULL;
+  nf_search *search = NULL;
+  search_options searching;
+  set_search_options(o, &searching);
+  if (o->run_data_pipeline) NF_TRY(search_open(&searching, &search));
   for (int i = 0; i < n; i++) {
     entries[i].path = paths[i];
-    entries[i].status = read_entry(o, paths[i], &entries[i].job);
+    entries[i].status = read_entry(o, paths[i], search, &entries[i].job);
     if (entries[i].status == NF_OK) continue;
     entries[i].message = nf_arena_strdup(arena, nf_message());
     if (n == 1) {
@@ -114,7 +158,7 @@ static nf_status run(const predict_options *o, nf_arena *arena) {
   options.buckets = buckets;
   for (int i = 0; i < n; i++) {
     if (entries[i].status != NF_OK) continue;
-    entries[i].status = run_entry(o, &options, model, chemistry, entries[i].job, arena);
+    entries[i].status = run_entry(o, &options, model, chemistry, search, entries[i].job, arena);
     if (entries[i].status == NF_OK) continue;
     entries[i].message = nf_arena_strdup(arena, nf_message());
     if (n > 1) nf_warn("%s", nf_message());
@@ -133,6 +177,7 @@ static nf_status run(const predict_options *o, nf_arena *arena) {
   status = worst;
 done:
   for (int i = 0; i < n; i++) nativefold_free_job(entries[i].job);
+  search_close(search);
   nativefold_free_model(model);
   nativefold_free_chemistry(chemistry);
   return status;
@@ -148,13 +193,9 @@ int cli_predict(int argc, char **argv) {
     flags_help(stdout, nf_arena_printf(arena, "%s --json_path=JOB.json --output_dir=DIR --model_dir=DIR", command),
                "Folds a job, or every job of a directory.", predict_flags, n_predict_flags);
   } else if (status == NF_OK) {
-    if (given.n_arguments) {
-      status = nf_fail(NF_INPUT, "%s: \"%s\" is not a flag; a job file is given as --json_path=%s", command,
-                       given.arguments[0], given.arguments[0]);
-    }
     if (strcmp(argv[0], "search") == 0) o.run_inference = false;
     if (strcmp(argv[0], "fold") == 0 || o.features) o.run_data_pipeline = false;
-    if (status == NF_OK) status = predict_flags_check(&o, &given);
+    status = predict_flags_check(&o, &given);
     if (status == NF_OK) status = run(&o, arena);
   }
   if (status != NF_OK) cli_fail(status);

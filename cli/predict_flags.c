@@ -61,12 +61,14 @@ const flag_spec predict_flags[] = {
     F(FLAG_STRING, pdb_database_path, "${DB_DIR}/mmcif_files", "The directory of the PDB's mmCIF files, for templates."),
     F(FLAG_STRING, seqres_database_path, "${DB_DIR}/pdb_seqres_2022_09_28.fasta",
       "The PDB's sequences, for the template search."),
-    F(FLAG_INT, jackhmmer_n_cpu, NULL, "Processors for jackhmmer. Default: those at hand, at most 8.", .max = 4096),
+    F(FLAG_STRING, msa_cache, NULL, "A directory in which search results are kept for later jobs with the same chains."),
+    F(FLAG_FLOAT, jackhmmer_dom_e, NULL, "Jackhmmer's --domE; 1000 gives the deeper MSAs of AlphaFold Server.", .max = 1e9),
+    F(FLAG_INT, jackhmmer_n_cpu, NULL, "Processors for jackhmmer. Default: all at hand, shared out among the searches.", .max = 4096),
     F(FLAG_INT, jackhmmer_max_parallel_shards, NULL, "How many shards jackhmmer searches at once. Default: all.",
       .min = 1),
-    F(FLAG_INT, nhmmer_n_cpu, NULL, "Processors for nhmmer. Default: those at hand, at most 8.", .max = 4096),
+    F(FLAG_INT, nhmmer_n_cpu, NULL, "Processors for nhmmer. Default: all at hand, shared out among the searches.", .max = 4096),
     F(FLAG_INT, nhmmer_max_parallel_shards, NULL, "How many shards nhmmer searches at once. Default: all.", .min = 1),
-    F(FLAG_INT, hmmsearch_n_cpu, NULL, "Processors for hmmsearch. Default: those at hand, at most 8.", .max = 4096),
+    F(FLAG_INT, hmmsearch_n_cpu, NULL, "Processors for hmmsearch. Default: all at hand, shared out among the searches.", .max = 4096),
 
     F(FLAG_BOOL, resolve_msa_overlaps, "true",
       "Whether rows of the paired MSA are taken out of the unpaired one. Turn it off where the unpaired MSA carries a "
@@ -131,32 +133,19 @@ bool predict_parse_date(const char *text, int *ret_day) {
   return true;
 }
 
-// Flags that change nothing: JAX's own, and those of what this version does not do yet (search, GPUs).
+// Flags that change nothing: JAX's own, and those of what this version does not do yet (GPUs).
 static void note_idle_flags(const flag_result *result) {
   static const char *const idle[] = {"jax_compilation_cache_dir", "flash_attention_implementation", "gpu_device",
-                                     "gpu_memory_gib", "offload", "db_dir"};
-  static const char *const idle_endings[] = {"_binary_path", "_database_path", "_z_value", "_n_cpu",
-                                             "_max_parallel_shards"};
+                                     "gpu_memory_gib", "offload"};
   nf_str names = {0};
   for (int i = 0; i < n_predict_flags; i++) {
     const char *name = predict_flags[i].name;
     bool is_idle = false;
     for (size_t k = 0; k < sizeof idle / sizeof *idle; k++) is_idle = is_idle || strcmp(name, idle[k]) == 0;
-    for (size_t k = 0; k < sizeof idle_endings / sizeof *idle_endings; k++) {
-      is_idle = is_idle || nf_ends_with(name, idle_endings[k]);
-    }
     if (is_idle && result->given[i]) nf_str_printf(&names, "%s--%s", names.length ? ", " : "", name);
   }
   if (names.length) nf_note("note: without effect in this version: %s", names.data);
   nf_str_free(&names);
-}
-
-// As the reference: the processors this process may use, at most 8.
-static int64_t processors(void) {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 8;
-  int n = CPU_COUNT(&set);
-  return n < 8 ? n : 8;
 }
 
 nf_status predict_flags_check(predict_options *o, const flag_result *result) {
@@ -194,10 +183,6 @@ nf_status predict_flags_check(predict_options *o, const flag_result *result) {
       return nf_fail(NF_INPUT, "--jax_backend: cpu contradicts --device=cuda, leave one out");
     }
     o->device = DEVICE_CPU;
-  }
-  int64_t *n_cpus[] = {&o->jackhmmer_n_cpu, &o->nhmmer_n_cpu, &o->hmmsearch_n_cpu};
-  for (int i = 0; i < 3; i++) {
-    if (*n_cpus[i] == FLAG_NO_INT) *n_cpus[i] = processors();
   }
   note_idle_flags(result);
   return NF_OK;

@@ -24,7 +24,9 @@ typedef struct {
   const char *pdb_database_path, *seqres_database_path;
   int64_t small_bfd_z_value, mgnify_z_value, uniprot_cluster_annot_z_value, uniref90_z_value;  // sequences
   double ntrna_z_value, rfam_z_value, rna_central_z_value;                                      // megabases
-  int64_t jackhmmer_n_cpu, nhmmer_n_cpu, hmmsearch_n_cpu;  // filled by predict_flags_check if not given
+  const char *msa_cache;
+  double jackhmmer_dom_e;
+  int64_t jackhmmer_n_cpu, nhmmer_n_cpu, hmmsearch_n_cpu;  // not given: all at hand, shared out
   int64_t jackhmmer_max_parallel_shards, nhmmer_max_parallel_shards;
   // Features.
   bool resolve_msa_overlaps;

@@ -68,8 +68,14 @@ const char *nativefold_job_name(const nativefold_job *job);  // as used in file 
 uint32_t nativefold_first_seed(const nativefold_job *job);
 // With num_seeds > 0 the job, which must hold one seed, is widened to that many consecutive ones.
 int nativefold_widen_seeds(nativefold_job *job, int num_seeds);
-// Fails (2) naming the first chain whose MSA or templates are not set, for jobs that are not to be searched.
-int nativefold_require_complete(const nativefold_job *job);
+// Fails (2) naming the first chain whose MSA or templates are not set (will_search false), or are set only in part, so
+// that a search cannot fill the rest (true).
+int nativefold_check_filled(const nativefold_job *job, bool will_search);
+// Fills what MSAs and templates the job leaves open, by the search of search/search.h.
+struct nf_search;
+int nativefold_search(nativefold_job *job, struct nf_search *search);
+// Looks for the programs and databases which that would need, before anything runs.
+int nativefold_check_search(const nativefold_job *job, struct nf_search *search);
 // Writes the job, with all that it holds, as NAME_data.json into a directory that exists.
 int nativefold_write_job(const nativefold_job *job, const char *dir);
 

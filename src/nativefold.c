@@ -1,4 +1,4 @@
-// The program on one page: job -> features -> trunk -> samples -> confidence -> scores -> files.
+// The program on one page: job -> search -> features -> trunk -> samples -> confidence -> scores -> files.
 // Sees every room; no room sees it. Each loop has one home: seeds and samples here, recycles in trunk.c, noise steps
 // in diffusion.c.
 #include "nativefold.h"
@@ -17,6 +17,7 @@
 #include "model/model.h"
 #include "output/output.h"
 #include "score/score.h"
+#include "search/search.h"
 #include "weights/weights.h"
 
 struct nativefold_chemistry {
@@ -169,23 +170,16 @@ int nativefold_widen_seeds(nativefold_job *job, int num_seeds) {
   return NF_OK;
 }
 
-int nativefold_require_complete(const nativefold_job *job) {
-  const nf_job *j = &job->job;
-  for (int i = 0; i < j->n_chains; i++) {
-    const job_chain *c = &j->chains[i];
-    const char *missing = NULL;
-    if ((c->kind == NF_PROTEIN || c->kind == NF_RNA) && !c->unpaired_msa) missing = "unpairedMsa";
-    if (c->kind == NF_PROTEIN && !c->paired_msa) missing = "pairedMsa";
-    if (c->kind == NF_PROTEIN && c->n_templates < 0) missing = "templates";
-    if (missing) {
-      return nf_fail(NF_INPUT,
-                     "%s: chain %s: %s is not set, and this version has no genetic search: give the MSA and templates, or "
-                     "set unpairedMsa and pairedMsa to \"\" and templates to []",
-                     j->path, c->id, missing);
-    }
-  }
+int nativefold_check_filled(const nativefold_job *job, bool will_search) { return job_check_filled(&job->job, will_search); }
+
+int nativefold_search(nativefold_job *job, struct nf_search *search) {
+  nf_job filled;
+  NF_TRY(search_job(search, &job->job, job->arena, &filled));
+  job->job = filled;
   return NF_OK;
 }
+
+int nativefold_check_search(const nativefold_job *job, struct nf_search *search) { return search_check(search, &job->job); }
 
 int nativefold_write_job(const nativefold_job *job, const char *dir) {
   nf_str path = {0};
@@ -418,7 +412,7 @@ done:
 int nativefold_fold(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
                     const nativefold_options *options, const char *output_dir, nativefold_result **ret_result) {
   if (ret_result) *ret_result = NULL;
-  if (!job->features_path) NF_TRY(nativefold_require_complete(job));
+  if (!job->features_path) NF_TRY(job_check_filled(&job->job, false));
   nativefold_result *result = nf_calloc(1, sizeof *result);
   result->arena = nf_arena_create();
   int n = job->job.n_seeds * options->num_diffusion_samples;
