@@ -26,7 +26,9 @@ WARN := -Wall -Wextra -Werror -Wno-unused-parameter
 CFLAGS_ALL = -std=c17 -D_GNU_SOURCE -O3 -g $(ARCH) -ffp-contract=off -fopenmp $(WARN) -Isrc -Iinclude -I. -MMD -MP $(CFLAGS)
 CXXFLAGS_ALL = -std=c++20 -O2 -g -fPIC -Wall -Wextra -Isrc -isystem /usr/include/rdkit -MMD -MP $(CXXFLAGS)
 ifdef asan
-CFLAGS_ALL += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+# gcc warns of overreads that are none when it compiles the sanitizers' checks.
+CFLAGS_ALL += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined -Wno-stringop-overread \
+  -Wno-maybe-uninitialized
 LDFLAGS += -fsanitize=address,undefined
 endif
 
@@ -36,7 +38,7 @@ GOMP := -lgomp
 else
 GOMP := -Wl,-Bstatic -lgomp -Wl,-Bdynamic -static-libgcc
 endif
-LIBS := -Wl,-Bstatic -ljansson -lzstd -llzma -lz -Wl,-Bdynamic $(EXTRA_LIBS) -lm -lpthread -ldl
+LIBS = -Wl,-Bstatic -ljansson -lzstd -llzma -lz -Wl,-Bdynamic $(EXTRA_LIBS) $(CUDA_LIBS) -lm -lpthread -ldl
 
 SOURCES := $(foreach r,$(ROOMS),$(sort $(wildcard src/$(r)/*.c)))
 ifneq ($(filter tensor,$(ROOMS)),)
@@ -45,8 +47,22 @@ endif
 ifeq ($(ROOMS),$(ALL_ROOMS))
 SOURCES += $(wildcard src/*.c)
 endif
+# cuda=1: the GPU's ops, into the same program. The runtime is linked statically, and the driver loaded when a GPU is asked
+# for, so that the program starts on machines without. CUDA_ARCH: compute capabilities.
+ifdef cuda
+NVCC ?= nvcc
+CUDA_HOME ?= $(patsubst %/bin/nvcc,%,$(realpath $(shell command -v $(NVCC))))
+CUDA_ARCH ?= 80 90a
+NVCCFLAGS_ALL = -std=c++17 -O3 -lineinfo $(foreach a,$(CUDA_ARCH),-gencode=arch=compute_$(a),code=sm_$(a)) -Isrc -I. \
+  -Xcompiler -Wall,-Wextra,-Wno-unused-parameter -MMD -MP $(NVCCFLAGS)
+CFLAGS_ALL += -DNF_CUDA
+ifneq ($(filter tensor,$(ROOMS)),)
+CUDA_SOURCES := $(sort $(wildcard src/tensor/cuda/*.cu))
+endif
+CUDA_LIBS := -L$(CUDA_HOME)/lib64 -Wl,-Bstatic -lcudart_static -lstdc++ -Wl,-Bdynamic -lrt
+endif
 ASSEMBLY := $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.S))
-OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(ASSEMBLY:%.S=$(BUILD)/%.o)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(ASSEMBLY:%.S=$(BUILD)/%.o) $(CUDA_SOURCES:%.cu=$(BUILD)/%.o)
 LIB := $(BUILD)/libnativefold.a
 CLI_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard cli/*.c)))
 BINARY := $(BUILD)/nativefold
@@ -67,6 +83,10 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call SAY,CC $<)
 	$(Q)$(CC) $(CFLAGS_ALL) -c $< -o $@
+$(BUILD)/%.o: %.cu
+	@mkdir -p $(@D)
+	$(call SAY,NVCC $<)
+	$(Q)$(NVCC) $(NVCCFLAGS_ALL) -c $< -o $@
 $(BUILD)/%.o: %.S
 	@mkdir -p $(@D)
 	$(call SAY,AS $<)
@@ -82,10 +102,13 @@ $(BINARY): $(CLI_OBJECTS) $(LIB)
 $(RDKIT_LIB): src/chem/rdkit.cc src/chem/rdkit.h
 	@mkdir -p $(@D)
 	$(call SAY,CXX $<)
-	$(Q)$(CXX) $(CXXFLAGS_ALL) -shared -o $@ $< -lRDKitDistGeomHelpers -lRDKitGraphMol -lRDKitRDGeneral -lRDKitRDGeometryLib
+	$(Q)$(CXX) $(CXXFLAGS_ALL) -shared -o $@ $< -lRDKitDistGeomHelpers -lRDKitSmilesParse -lRDKitGraphMol -lRDKitRDGeneral -lRDKitRDGeometryLib
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/test.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/tests/test.o $(LIB) $(LIBS) $(GOMP)
+
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS) $(GOMP)
 
 # Two commands on a fresh machine: make demo, make check.
 packages:

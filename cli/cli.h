@@ -3,6 +3,7 @@
 #define NF_CLI_CLI_H
 
 int cli_predict(int argc, char **argv);    // also as search and fold
+int cli_plan(int argc, char **argv);
 int cli_featurise(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_weights(int argc, char **argv);

@@ -15,6 +15,7 @@ static const struct {
     {"predict", cli_predict, "job files to ranked structures (the default when flags come first)"},
     {"search", cli_predict, "fill in MSAs and templates, write NAME_data.json, stop"},
     {"fold", cli_predict, "from a NAME_data.json or a feature file to ranked structures"},
+    {"plan", cli_plan, "what a job will cost: tokens, memory, time"},
     {"featurise", cli_featurise, "a job to the network's features, as .npz"},
     {"trace", cli_trace, "run the network on a feature file and keep every seam, as .npy"},
     {"weights", cli_weights, "info, random, convert: weight files"},

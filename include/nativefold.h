@@ -97,6 +97,18 @@ typedef struct {
 } nativefold_options;
 void nativefold_default_options(nativefold_options *options);
 
+// What one seed of a job will cost, counted by a dry run of the network's code; the time is an estimate from the device's
+// measured speed.
+typedef struct {
+  int n_tokens, n_atoms;
+  int n_msa_rows;          // that hold anything
+  double peak_bytes;       // of memory beside the weights
+  double weight_bytes;
+  double trunk_seconds, diffusion_seconds, confidence_seconds;  // diffusion and confidence: all samples
+} nativefold_forecast;
+int nativefold_plan(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
+                    const nativefold_options *options, nativefold_forecast *ret_forecast);
+
 // Folds every seed of the job. With output_dir (made if need be) the files of AlphaFold 3's output directory are
 // written as soon as each sample is there; NULL writes nothing. ret_result may be NULL.
 int nativefold_fold(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,

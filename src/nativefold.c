@@ -237,6 +237,45 @@ done:
   return status;
 }
 
+// ---- Forecast
+
+static nativefold_forecast forecast(const nativefold_model *model, const nf_layout *layout, const nf_batch *batch,
+                                    const nativefold_options *options) {
+  // Shares of the measured matrix-product peak that the stages reach (bench/RESULTS.md), rounded down.
+  const double trunk_share = 0.5, diffusion_share = 0.4, confidence_share = 0.4;
+  int windows = (layout->n_atoms + batch->n_query - 1) / batch->n_query;
+  int rows = options->num_msa < batch->num_alignments[0] ? options->num_msa : batch->num_alignments[0];
+  model_costs costs;
+  model_count(model->network, batch->n_token, windows, rows, options->num_diffusion_samples, &costs);
+  double peak = model_measured_peak(model->network);
+  return (nativefold_forecast){
+      .n_tokens = layout->n_tokens,
+      .n_atoms = layout->n_atoms,
+      .n_msa_rows = batch->num_alignments[0],
+      .peak_bytes = (double)model_peak_bytes(model->network, batch->n_token, windows, rows, options->num_diffusion_samples),
+      .weight_bytes = (double)model_dimensions(model->network)->n_values * sizeof(float),
+      .trunk_seconds = ((double)costs.trunk.flops_once + (options->num_recycles + 1.0) * (double)costs.trunk.flops_each) /
+                       peak / trunk_share,
+      .diffusion_seconds = ((double)costs.diffusion.flops_once +
+                            (double)options->diffusion_steps * (double)costs.diffusion.flops_each) / peak / diffusion_share,
+      .confidence_seconds = ((double)costs.confidence.flops_once +
+                             (double)options->num_diffusion_samples * (double)costs.confidence.flops_each) /
+                            peak / confidence_share};
+}
+
+int nativefold_plan(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
+                    const nativefold_options *options, nativefold_forecast *ret_forecast) {
+  nf_arena *arena = nf_arena_create();
+  nf_layout layout;
+  nf_batch batch;
+  nf_status status;
+  NF_TRY_GOTO(done, make_features(job, chemistry, job->job.seeds[0], options, false, arena, &layout, &batch));
+  *ret_forecast = forecast(model, &layout, &batch, options);
+done:
+  nf_arena_free(arena);
+  return status;
+}
+
 // ---- Folding
 
 // The size the reference would pad to, by which it draws noise; beyond its largest bucket the job's own.
@@ -354,10 +393,12 @@ static nf_status fold_seed(const nativefold_model *model, const nativefold_chemi
   nf_progress_end(&progress);
   if (result->n_samples == 0) {
     keep_chains(result, &layout);
-    nf_note("%d tokens, %d atoms, %d of %d MSA rows; about %.2f GiB of memory beside the weights", layout.n_tokens,
-            layout.n_atoms, batch.num_alignments[0], batch.n_row,
-            (double)model_peak_bytes(model->network, batch.n_token, batch.n_subset, options->num_msa,
-                                     options->num_diffusion_samples) / (1 << 30));
+    if (!options->quiet) {
+      nativefold_forecast f = forecast(model, &layout, &batch, options);
+      nf_note("%d tokens, %d atoms, %d MSA rows; expected: %.2f GiB beside the weights, %.0f s a seed on %s", f.n_tokens,
+              f.n_atoms, f.n_msa_rows, f.peak_bytes / (1 << 30),
+              f.trunk_seconds + f.diffusion_seconds + f.confidence_seconds, model_device(model->network));
+    }
   }
 
   nf_key trunk_key, sample_key;

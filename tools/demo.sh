@@ -6,9 +6,9 @@ nativefold=$build/nativefold
 if [ "$2" = full ]; then
   models=$build/models/full
   mkdir -p "$models"
-  if [ ! -s "$models/random_full.bin" ]; then
+  if [ ! -s "$models/random_full.nfw" ]; then
     echo "== seeded full-size weights (368 M values; they know nothing, the machine is what is shown)"
-    "$nativefold" weights random --manifest=data/manifest_full.tsv --output="$models/random_full.bin"
+    "$nativefold" weights random --manifest=data/manifest_full.tsv --output="$models/random_full.nfw"
   fi
   echo "== 5TGY: 109 residues and the ligand 7BU, MSA and templates given, the full-size network"
   "$nativefold" predict --json_path=examples/5tgy/5tgy.json --model_dir="$models" --output_dir="$build/demo_full" \

@@ -1,0 +1,75 @@
+// plan: what a job will cost, before anything runs.
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "cli/flags.h"
+#include "nativefold.h"
+
+typedef struct {
+  const char *json_path, *features, *model_dir;
+  int64_t num_recycles, num_diffusion_samples, diffusion_steps;
+  int device;
+} plan_options;
+
+static const char *const device_names[] = {"auto", "cuda", "cpu", NULL};
+
+static const flag_spec specs[] = {
+    FLAG(FLAG_STRING, plan_options, json_path, NULL, "Job file whose MSAs and templates are set."),
+    FLAG(FLAG_STRING, plan_options, features, NULL, "Feature file in place of a job."),
+    FLAG(FLAG_STRING, plan_options, model_dir, "~/models", "Directory or file of weights."),
+    FLAG(FLAG_INT, plan_options, num_recycles, "10", "Recycles of the trunk.", .max = 1000),
+    FLAG(FLAG_INT, plan_options, num_diffusion_samples, "5", "Structures drawn for each seed.", .min = 1, .max = 1000),
+    FLAG(FLAG_INT, plan_options, diffusion_steps, "200", "Denoising steps.", .min = 1, .max = 100000),
+    FLAG(FLAG_ENUM, plan_options, device, "auto", "Where to compute.", .choices = device_names),
+};
+enum { N_SPECS = sizeof specs / sizeof *specs };
+
+static nf_status run(const plan_options *o) {
+  if ((o->json_path != NULL) == (o->features != NULL)) {
+    return nf_fail(NF_INPUT, "plan: give one of --json_path and --features");
+  }
+  nativefold_options options;
+  nativefold_default_options(&options);
+  options.num_recycles = (int)o->num_recycles;
+  options.num_diffusion_samples = (int)o->num_diffusion_samples;
+  options.diffusion_steps = (int)o->diffusion_steps;
+  nativefold_chemistry *chemistry = NULL;
+  nativefold_model *model = NULL;
+  nativefold_job *job = NULL;
+  nativefold_forecast f;
+  nf_status status;
+  if (o->features) {
+    NF_TRY_GOTO(done, nativefold_read_features(o->features, 1, &job));
+  } else {
+    NF_TRY_GOTO(done, nativefold_read_job(o->json_path, &job));
+    NF_TRY_GOTO(done, nativefold_check_filled(job, false));
+    NF_TRY_GOTO(done, nativefold_open_chemistry(NULL, &chemistry));
+  }
+  NF_TRY_GOTO(done, nativefold_open_model(o->model_dir, device_names[o->device], &model));
+  NF_TRY_GOTO(done, nativefold_plan(model, chemistry, job, &options, &f));
+  printf("tokens            %d\natoms             %d\nMSA rows          %d\n", f.n_tokens, f.n_atoms, f.n_msa_rows);
+  printf("weights           %.2f GiB\nmemory beside     %.2f GiB\n", f.weight_bytes / (1 << 30), f.peak_bytes / (1 << 30));
+  printf("trunk             %.0f s\ndiffusion         %.0f s\nconfidence        %.0f s   (a seed; estimated)\n", f.trunk_seconds,
+         f.diffusion_seconds, f.confidence_seconds);
+done:
+  nativefold_free_job(job);
+  nativefold_free_model(model);
+  nativefold_free_chemistry(chemistry);
+  return status;
+}
+
+int cli_plan(int argc, char **argv) {
+  nf_arena *arena = nf_arena_create();
+  plan_options o;
+  flag_result given;
+  nf_status status = flags_parse("nativefold plan", specs, N_SPECS, argc - 1, argv + 1, arena, &o, &given);
+  if (status == NF_OK && given.help) {
+    flags_help(stdout, "nativefold plan --json_path=JOB.json --model_dir=DIR", "Says what one seed of a job will cost.", specs, N_SPECS);
+  } else if (status == NF_OK) {
+    status = given.n_arguments ? nf_fail(NF_INPUT, "plan: \"%s\" is not a flag", given.arguments[0]) : run(&o);
+  }
+  if (status != NF_OK) cli_fail(status);
+  nf_arena_free(arena);
+  return status;
+}
