@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/str.h"
 #include "chem/ccd_format.h"
+#include "chem/ccd_read.h"
 #include "chem/elements.h"
 
 extern const unsigned char ccd_embedded_start[], ccd_embedded_end[];
@@ -30,7 +31,13 @@ typedef struct {
 
 struct nf_ccd {
   int n_parts;
-  ccd_part parts[2];  // a file, if one was opened, before the embedded subset
+  ccd_part parts[2];  // a file, if one was opened, before the embedded subset; an overlay has none
+  // Of an overlay.
+  const nf_ccd *base;
+  nf_arena *arena;  // of its components
+  nf_map *codes;    // to indices of `own`
+  const ccd_component **own;
+  int n_own;
 };
 
 uint64_t ccd_checksum(const ccd_header *header, const ccd_entry *index) {
@@ -135,6 +142,9 @@ void ccd_close(nf_ccd *ccd) {
     if (part->mapped) nf_file_unmap(part->data, part->size);
     free(part->label);
   }
+  nf_arena_free(ccd->arena);
+  nf_map_free(ccd->codes);
+  free(ccd->own);
   free(ccd);
 }
 
@@ -305,6 +315,8 @@ static int part_find(const ccd_part *part, const char *code) {
 }
 
 const ccd_component *ccd_find(const nf_ccd *ccd, const char *code) {
+  int64_t own;
+  if (ccd->base) return nf_map_get(ccd->codes, code, &own) ? ccd->own[own] : ccd_find(ccd->base, code);
   for (int p = 0; p < ccd->n_parts; p++) {
     int i = part_find(&ccd->parts[p], code);
     if (i >= 0) return part_at(&ccd->parts[p], i);
@@ -315,6 +327,7 @@ const ccd_component *ccd_find(const nf_ccd *ccd, const char *code) {
 nf_status ccd_require(const nf_ccd *ccd, const char *where, const char *code, const ccd_component **ret_component) {
   *ret_component = ccd_find(ccd, code);
   if (*ret_component) return NF_OK;
+  if (ccd->base) return ccd_require(ccd->base, where, code, ret_component);
   for (int p = 0; p < ccd->n_parts; p++) {
     const ccd_part *part = &ccd->parts[p];
     if (part_find(part, code) >= 0) {
@@ -338,16 +351,71 @@ nf_status ccd_require(const nf_ccd *ccd, const char *where, const char *code, co
 }
 
 int ccd_count(const nf_ccd *ccd) {
+  if (ccd->base) return ccd->n_own + ccd_count(ccd->base);
   int n = 0;
   for (int p = 0; p < ccd->n_parts; p++) n += ccd->parts[p].n;
   return n;
 }
 
 const ccd_component *ccd_at(const nf_ccd *ccd, int n) {
+  if (ccd->base) return n < ccd->n_own ? ccd->own[n] : ccd_at(ccd->base, n - ccd->n_own);
   int p = 0;
   for (; p < ccd->n_parts - 1 && n >= ccd->parts[p].n; p++) n -= ccd->parts[p].n;
   NF_ASSERT(n >= 0 && n < ccd->parts[p].n);
   return part_at(&ccd->parts[p], n);
+}
+
+// ---- overlays ----
+
+nf_ccd *ccd_overlay(const nf_ccd *base) {
+  nf_ccd *ccd = nf_calloc(1, sizeof *ccd);
+  ccd->base = base;
+  ccd->arena = nf_arena_create();
+  ccd->codes = nf_map_create();
+  return ccd;
+}
+
+void ccd_overlay_add(nf_ccd *overlay, const ccd_component *component) {
+  nf_arena *arena = overlay->arena;
+  ccd_component *copy = NF_NEW(arena, ccd_component, 1);
+  ccd_atom *atoms = NF_NEW(arena, ccd_atom, component->n_atoms + 1);
+  ccd_bond *bonds = NF_NEW(arena, ccd_bond, component->n_bonds + 1);
+  *copy = *component;
+  const char **texts[] = {&copy->id,     &copy->name,     &copy->type,  &copy->formula,
+                          &copy->parent, &copy->synonyms, &copy->smiles};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i] = nf_arena_strdup(arena, *texts[i]);
+  if (copy->n_atoms) memcpy(atoms, component->atoms, (size_t)copy->n_atoms * sizeof *atoms);
+  if (copy->n_bonds) memcpy(bonds, component->bonds, (size_t)copy->n_bonds * sizeof *bonds);
+  copy->atoms = atoms;
+  copy->bonds = bonds;
+  bool is_new = nf_map_add(overlay->codes, copy->id, overlay->n_own);
+  NF_ASSERT(overlay->base && is_new);
+  overlay->own = nf_realloc(overlay->own, (size_t)overlay->n_own + 1, sizeof *overlay->own);
+  overlay->own[overlay->n_own++] = copy;
+}
+
+nf_status ccd_overlay_read(nf_ccd *overlay, const char *label, const char *text, size_t length) {
+  nf_arena *arena = nf_arena_create();
+  ccd_reading reading = {0};
+  cif_file file;
+  nf_status status;
+  NF_TRY_GOTO(done, cif_parse(label, text, length, arena, &file));
+  for (int i = 0; i < file.n_blocks; i++) {
+    const cif_block *block = &file.blocks[i];
+    NF_TRY_GOTO(done, ccd_read(label, block, true, &reading));
+    if (nf_map_get(overlay->codes, block->name, &(int64_t){0})) {
+      status = nf_fail(NF_INPUT, "%s: component %.40s: comes twice", label, block->name);
+      goto done;
+    }
+    reading.component.from_user = true;
+    reading.component.replaces = ccd_find(overlay->base, block->name);
+    ccd_overlay_add(overlay, &reading.component);
+    ccd_reading_free(&reading);
+  }
+done:
+  ccd_reading_free(&reading);
+  nf_arena_free(arena);
+  return status;
 }
 
 // ---- what a component is ----
@@ -374,18 +442,16 @@ static bool has_word(const char *text, const char *word, bool whole) {
   return false;
 }
 
-static bool is_saccharide(const ccd_component *component) {
+static bool is_saccharide(const ccd_component *component, bool linking) {
+  if (component->from_user) component = component->replaces;
   // UNX, the unknown atom, is left out of both sets by name.
-  return strcmp(component->id, "UNX") != 0 && has_word(component->type, "saccharide", true);
+  return component && strcmp(component->id, "UNX") != 0 && has_word(component->type, "saccharide", true) &&
+         has_word(component->type, "linking", false) == linking;
 }
 
-bool ccd_is_glycan_linking(const ccd_component *component) {
-  return is_saccharide(component) && has_word(component->type, "linking", false);
-}
+bool ccd_is_glycan_linking(const ccd_component *component) { return is_saccharide(component, true); }
 
-bool ccd_is_glycan_other(const ccd_component *component) {
-  return is_saccharide(component) && !has_word(component->type, "linking", false);
-}
+bool ccd_is_glycan_other(const ccd_component *component) { return is_saccharide(component, false); }
 
 const char *ccd_nonstandard_flag(const ccd_component *component) {
   if (strlen(component->type) == strlen("non-polymer") && has_word(component->type, "non-polymer", false)) return ".";

@@ -31,7 +31,7 @@ typedef struct {
 } ccd_bond;
 
 // Texts are "" where the dictionary has "?" or no such item.
-typedef struct {
+typedef struct ccd_component {
   const char *id;           // component code
   const char *name, *type;  // _chem_comp.name, .type ("L-PEPTIDE LINKING", case as in the dictionary)
   const char *formula;
@@ -45,6 +45,11 @@ typedef struct {
   int n_atoms, n_bonds;   // n_atoms may be 0 (UNL)
   const ccd_atom *atoms;  // in the dictionary's order, hydrogens included
   const ccd_bond *bonds;
+
+  // Of components that come with a job; false and NULL in a dictionary's own.
+  bool from_user;                        // read from the job's userCCD
+  bool from_smiles;                      // made of `smiles`: no coordinates, atoms named by element and number
+  const struct ccd_component *replaces;  // the dictionary's component of the same code, which a user's stands for
 } ccd_component;
 
 // A set of components: the embedded subset, and if a dictionary file was opened, that file before it.
@@ -69,10 +74,19 @@ int ccd_count(const nf_ccd *ccd);
 // damaged. A code that is in both parts comes twice.
 const ccd_component *ccd_at(const nf_ccd *ccd, int n);
 
+// An overlay: a dictionary of one job, whose own components come before those of `base`, which must outlive it. Every
+// function here takes it; closed like any other. Components are added before it is shared between threads.
+nf_ccd *ccd_overlay(const nf_ccd *base);
+// Reads components in mmCIF (a job's userCCD; a component's code is the name of its data block) into the overlay. They
+// may stand for components of `base`. label begins the messages: "job.json: userCCD".
+NF_CHECKED nf_status ccd_overlay_read(nf_ccd *overlay, const char *label, const char *text, size_t length);
+// Adds a copy of the component; its code must be new to the overlay.
+void ccd_overlay_add(nf_ccd *overlay, const ccd_component *component);
+
 // Index of the atom of that name; -1 if there is none.
 int ccd_atom_index(const ccd_component *component, const char *name);
 // Whether the component's type is one of the saccharide types (the reference's two glycan sets): the word "saccharide"
-// with, or without, "linking".
+// with, or without, "linking". The sets are of codes: a user's component belongs to one if the dictionary's does.
 bool ccd_is_glycan_linking(const ccd_component *component);
 bool ccd_is_glycan_other(const ccd_component *component);
 // _chem_comp.mon_nstd_flag as the reference writes it: "." non-polymer, "y" without a parent, "n" with one.

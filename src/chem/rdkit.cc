@@ -6,9 +6,14 @@
 #include <GraphMol/DistGeomHelpers/Embedder.h>
 #include <GraphMol/MolOps.h>
 #include <GraphMol/RWMol.h>
+#include <GraphMol/SmilesParse/SmilesParse.h>
 #include <RDGeneral/versions.h>
 
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <memory>
+#include <stdexcept>
 #include <vector>
 
 namespace {
@@ -78,6 +83,96 @@ bool keeps_stereo(const RDKit::Conformer &conformer, const std::vector<StereoBon
 // not, and turns about one molecule in 150 around. Those are embedded again, with the seeds that follow.
 const int kStereoTries = 20;
 
+// Embeds into mol; throws on RDKit's own failures.
+bool embed(RDKit::ROMol *mol, int seed, int max_iterations, int *ret_id) {
+  RDKit::DGeomHelpers::EmbedParameters parameters = RDKit::DGeomHelpers::ETKDGv3;
+  if (max_iterations > 0) parameters.maxIterations = static_cast<unsigned>(max_iterations);
+  const std::vector<StereoBond> bonds = stereo_bonds(*mol);
+  for (int i = 0; i < kStereoTries; i++) {
+    // In range also after the largest seed: 2^31 - 1 is followed by 0.
+    parameters.randomSeed = static_cast<int>((static_cast<unsigned>(seed) + static_cast<unsigned>(i)) & 0x7fffffffu);
+    *ret_id = RDKit::DGeomHelpers::EmbedMolecule(*mol, parameters);
+    if (*ret_id < 0) return false;
+    if (keeps_stereo(mol->getConformer(*ret_id), bonds)) return true;
+  }
+  return false;
+}
+
+// order: the input's atom for each of the molecule's; NULL: they are the same.
+void copy_positions(const RDKit::Conformer &conformer, const int *order, float *positions) {
+  for (unsigned i = 0; i < conformer.getNumAtoms(); i++) {
+    const RDGeom::Point3D &p = conformer.getAtomPos(i);
+    float *x = positions + 3 * (order ? static_cast<size_t>(order[i]) : i);
+    x[0] = static_cast<float>(p.x);
+    x[1] = static_cast<float>(p.y);
+    x[2] = static_cast<float>(p.z);
+  }
+}
+
+// Throws where RDKit does not read the SMILES.
+std::unique_ptr<RDKit::ROMol> read_smiles(const char *smiles) {
+  std::unique_ptr<RDKit::ROMol> mol(RDKit::SmilesToMol(smiles));
+  if (!mol) throw std::runtime_error("it is no SMILES");
+  return std::unique_ptr<RDKit::ROMol>(RDKit::MolOps::addHs(*mol));
+}
+
+int bond_order(const RDKit::Bond *bond) {
+  switch (bond->getBondType()) {
+    case RDKit::Bond::SINGLE:
+    case RDKit::Bond::DATIVE:  // older versions of RDKit, and so the network's training, knew no other
+      return 1;
+    case RDKit::Bond::DOUBLE:
+      return 2;
+    case RDKit::Bond::TRIPLE:
+      return 3;
+    default:
+      return 0;
+  }
+}
+
+char bond_stereo(const RDKit::Bond *bond) {
+  switch (bond->getStereo()) {
+    case RDKit::Bond::STEREOE:
+    case RDKit::Bond::STEREOTRANS:
+      return 'E';
+    case RDKit::Bond::STEREOZ:
+    case RDKit::Bond::STEREOCIS:
+      return 'Z';
+    default:
+      return 'N';
+  }
+}
+
+template <typename T>
+T *new_array(int n) {
+  void *p = std::calloc(static_cast<size_t>(n) + 1, sizeof(T));
+  if (!p) throw std::bad_alloc();
+  return static_cast<T *>(p);
+}
+
+void fill(const RDKit::ROMol &mol, rdkit_smiles *out) {
+  out->n_atoms = static_cast<int>(mol.getNumAtoms());
+  out->n_bonds = static_cast<int>(mol.getNumBonds());
+  out->numbers = new_array<int>(out->n_atoms);
+  out->charges = new_array<int>(out->n_atoms);
+  out->bonds = new_array<int>(2 * out->n_bonds);
+  out->bond_orders = new_array<int>(out->n_bonds);
+  out->bond_aromatic = new_array<int>(out->n_bonds);
+  out->bond_stereo = new_array<char>(out->n_bonds);
+  for (const RDKit::Atom *atom : mol.atoms()) {
+    out->numbers[atom->getIdx()] = atom->getAtomicNum();
+    out->charges[atom->getIdx()] = atom->getFormalCharge();
+  }
+  for (const RDKit::Bond *bond : mol.bonds()) {
+    unsigned i = bond->getIdx();
+    out->bonds[2 * i] = static_cast<int>(bond->getBeginAtomIdx());
+    out->bonds[2 * i + 1] = static_cast<int>(bond->getEndAtomIdx());
+    out->bond_orders[i] = bond_order(bond);
+    out->bond_aromatic[i] = bond->getIsAromatic();
+    out->bond_stereo[i] = bond_stereo(bond);
+  }
+}
+
 }  // namespace
 
 int rdkit_abi(void) { return RDKIT_ABI; }
@@ -93,27 +188,48 @@ rdkit_result rdkit_embed(const rdkit_molecule *molecule, int seed, int max_itera
   }
   if (!positions) return RDKIT_FOUND;
   try {
-    RDKit::DGeomHelpers::EmbedParameters parameters = RDKit::DGeomHelpers::ETKDGv3;
-    if (max_iterations > 0) parameters.maxIterations = static_cast<unsigned>(max_iterations);
-    const std::vector<StereoBond> bonds = stereo_bonds(*mol);
-    int id = -1;
-    for (int i = 0; i < kStereoTries; i++) {
-      // In range also after the largest seed: 2^31 - 1 is followed by 0.
-      parameters.randomSeed = static_cast<int>((static_cast<unsigned>(seed) + static_cast<unsigned>(i)) & 0x7fffffffu);
-      id = RDKit::DGeomHelpers::EmbedMolecule(*mol, parameters);
-      if (id < 0) return RDKIT_NONE_FOUND;
-      if (keeps_stereo(mol->getConformer(id), bonds)) break;
-      id = -1;
-    }
-    if (id < 0) return RDKIT_NONE_FOUND;
-    const RDKit::Conformer &conformer = mol->getConformer(id);
-    for (int i = 0; i < molecule->n_atoms; i++) {
-      const RDGeom::Point3D &p = conformer.getAtomPos(static_cast<unsigned>(i));
-      float *x = positions + 3 * molecule->order[i];
-      x[0] = static_cast<float>(p.x);
-      x[1] = static_cast<float>(p.y);
-      x[2] = static_cast<float>(p.z);
-    }
+    int id;
+    if (!embed(mol.get(), seed, max_iterations, &id)) return RDKIT_NONE_FOUND;
+    copy_positions(mol->getConformer(id), molecule->order, positions);
+    return RDKIT_FOUND;
+  } catch (...) {
+    return RDKIT_NONE_FOUND;
+  }
+}
+
+rdkit_result rdkit_smiles_read(const char *smiles, rdkit_smiles *ret, char *why, int size) {
+  *ret = rdkit_smiles{};
+  std::snprintf(why, static_cast<size_t>(size), "it is no SMILES");
+  try {
+    std::unique_ptr<RDKit::ROMol> mol = read_smiles(smiles);
+    RDKit::RWMol kekule(*mol);
+    RDKit::MolOps::Kekulize(kekule, false);  // aromatic flags stay
+    fill(kekule, ret);
+    return RDKIT_FOUND;
+  } catch (const std::exception &e) {
+    std::snprintf(why, static_cast<size_t>(size), "%s", e.what());
+  } catch (...) {
+  }
+  rdkit_smiles_free(ret);
+  return RDKIT_NOT_ACCEPTED;
+}
+
+void rdkit_smiles_free(rdkit_smiles *smiles) {
+  std::free(smiles->numbers);
+  std::free(smiles->charges);
+  std::free(smiles->bonds);
+  std::free(smiles->bond_orders);
+  std::free(smiles->bond_aromatic);
+  std::free(smiles->bond_stereo);
+  *smiles = rdkit_smiles{};
+}
+
+rdkit_result rdkit_smiles_embed(const char *smiles, int seed, int max_iterations, float *positions) {
+  try {
+    std::unique_ptr<RDKit::ROMol> mol = read_smiles(smiles);
+    int id;
+    if (!embed(mol.get(), seed, max_iterations, &id)) return RDKIT_NONE_FOUND;
+    copy_positions(mol->getConformer(id), nullptr, positions);
     return RDKIT_FOUND;
   } catch (...) {
     return RDKIT_NONE_FOUND;

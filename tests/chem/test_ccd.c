@@ -490,3 +490,116 @@ TEST(opening_a_dictionary_of_full_size) {
   }
   printf("  opening %d components takes %.2f ms\n", n, best * 1e3);
 }
+
+// ---- overlays
+
+// A component as the reference demands it; %s is its code.
+#define USER_COMPONENT                                                                                              \
+  "data_%s\n#\n_chem_comp.id %s\n_chem_comp.name 'a ligand'\n_chem_comp.type non-polymer\n_chem_comp.formula '?'\n" \
+  "_chem_comp.mon_nstd_parent_comp_id ?\n_chem_comp.pdbx_synonyms ?\n_chem_comp.formula_weight %s\n#\n"             \
+  "loop_\n_chem_comp_atom.comp_id\n_chem_comp_atom.atom_id\n_chem_comp_atom.type_symbol\n_chem_comp_atom.charge\n"  \
+  "_chem_comp_atom.pdbx_leaving_atom_flag\n_chem_comp_atom.pdbx_model_Cartn_x_ideal\n"                              \
+  "_chem_comp_atom.pdbx_model_Cartn_y_ideal\n_chem_comp_atom.pdbx_model_Cartn_z_ideal\n"                            \
+  "X C1 C 0 N 0.0 0.1 0.2\nX O1 O -1 Y 1.4 0.1234 ?\n#\n"                                                           \
+  "loop_\n_chem_comp_bond.atom_id_1\n_chem_comp_bond.atom_id_2\n_chem_comp_bond.value_order\n"                      \
+  "_chem_comp_bond.pdbx_aromatic_flag\nC1 O1 %s N\n#\n"
+
+static nf_ccd *subset(void) {
+  setenv("XDG_DATA_HOME", "/nonexistent", 1);
+  unsetenv("NATIVEFOLD_CCD");
+  nf_ccd *ccd = NULL;
+  CHECK_OK(ccd_open(NULL, &ccd));
+  return ccd;
+}
+
+TEST(overlay_of_a_users_components) {
+  nf_ccd *base = subset(), *overlay = ccd_overlay(base);
+  char text[8192];
+  int n = snprintf(text, sizeof text, USER_COMPONENT, "MY-LIGAND-0123", "other", "48.0", "SING");
+  n += snprintf(text + n, sizeof text - (size_t)n, USER_COMPONENT, "NAG", "NAG", "unknown", "sing");
+  CHECK_OK(ccd_overlay_read(overlay, "job.json: userCCD", text, (size_t)n));
+  const ccd_component *c = ccd_find(overlay, "MY-LIGAND-0123");
+  CHECK(c && c->from_user && !c->from_smiles && !c->replaces);
+  CHECK_STR(c->id, "MY-LIGAND-0123");
+  CHECK_STR(c->name, "a ligand");
+  CHECK_STR(c->formula, "?");
+  CHECK_STR(c->parent, "");
+  CHECK_NEAR(c->formula_weight, 48, 0);
+  CHECK_INT(c->n_atoms, 2);
+  CHECK(c->atoms[0].has_ideal && c->atoms[0].ideal[2] == 0.2f && !c->atoms[1].has_ideal && c->atoms[1].leaving);
+  CHECK_INT(c->atoms[1].charge, -1);
+  CHECK(c->n_bonds == 1 && c->bonds[0].order == 1 && c->bonds[0].has_aromatic && !c->bonds[0].aromatic);
+  // One that stands for the dictionary's: it stays a sugar, as the reference's sets are of codes.
+  c = ccd_find(overlay, "NAG");
+  CHECK(c && c->from_user && c->replaces == ccd_find(base, "NAG") && c->n_atoms == 2);
+  CHECK_INT(c->bonds[0].order, 0);
+  CHECK(c->formula_weight == 0);
+  CHECK(ccd_is_glycan_linking(c) && !ccd_is_glycan_other(c));
+  CHECK(ccd_find(base, "NAG")->n_atoms > 2);
+  CHECK(ccd_find(overlay, "ALA") == ccd_find(base, "ALA"));
+  CHECK_INT(ccd_count(overlay), ccd_count(base) + 2);
+  CHECK_STR(ccd_at(overlay, 0)->id, "MY-LIGAND-0123");
+  CHECK(ccd_at(overlay, 2) == ccd_at(base, 0));
+  const ccd_component *found;
+  CHECK_OK(ccd_require(overlay, "x", "NAG", &found));
+  CHECK(found == c);
+  CHECK_INT(ccd_require(overlay, "job.json: ligand L", "NOWHERE", &found), NF_INPUT);
+  CHECK(strstr(nf_message(), "job.json: ligand L: component NOWHERE is not among"));
+  ccd_close(overlay);
+  ccd_close(base);
+}
+
+TEST(overlay_refusals) {
+  nf_ccd *base = subset();
+  char good[2048], text[4096];
+  snprintf(good, sizeof good, USER_COMPONENT, "LIG", "LIG", "1.0", "SING");
+  const struct {
+    const char *from, *to, *message;
+  } cases[] = {
+      {good, "", "userCCD: holds no CIF data block"},
+      {"data_LIG", "data_", "without the name"},
+      {"_chem_comp.name 'a ligand'\n", "", "component LIG: lacks _chem_comp.name"},
+      {"_chem_comp.id LIG\n_chem_comp.name 'a ligand'\n", "", "lacks _chem_comp.id, _chem_comp.name"},
+      {"_chem_comp.mon_nstd_parent_comp_id ?\n", "", "lacks _chem_comp.mon_nstd_parent_comp_id"},
+      {"_chem_comp.formula_weight 1.0\n", "", "lacks _chem_comp.formula_weight"},
+      {"_chem_comp.pdbx_synonyms ?\n", "", "lacks _chem_comp.pdbx_synonyms"},
+      {"_chem_comp.type non-polymer\n", "", "lacks _chem_comp.type"},
+      {"_chem_comp_atom.comp_id", "_chem_comp_atom.other", "lacks _chem_comp_atom.comp_id"},
+      {"_chem_comp_atom.charge", "_chem_comp_atom.other", "lacks _chem_comp_atom.charge"},
+      {"_chem_comp_atom.pdbx_model_Cartn_y_ideal", "_chem_comp_atom.other", "lacks _chem_comp_atom.pdbx_model_Cartn_y"},
+      {"_chem_comp_bond.pdbx_aromatic_flag", "_chem_comp_bond.other", "lacks _chem_comp_bond.pdbx_aromatic_flag"},
+      {"X O1 O", "X C1 O", "unique"},
+      {"X O1 O", "X OXYGENATOM O", "1 to 7 characters"},
+      {"X O1 O -1", "X O1 O much", "whole number from -100 to 100"},
+      {"X O1 O", "X O1 QQ", "not an element"},
+      {"C1 O1 SING", "C1 O2 SING", "not an atom of this component"},
+      {"C1 O1 SING", "C1 C1 SING", "another atom"},
+      {"1.4 0.1234", "1.4 far", "a coordinate within"},
+      {"loop_\n_chem_comp_atom.comp_id", "loop_\n", "line"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const char *at = strstr(good, cases[i].from);
+    if (!at) abort();
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, cases[i].to, at + strlen(cases[i].from));
+    nf_ccd *overlay = ccd_overlay(base);
+    nf_status status = ccd_overlay_read(overlay, "job.json: userCCD", text, strlen(text));
+    if (status != NF_INPUT || strncmp(nf_message(), "job.json: userCCD", 17) != 0 ||
+        !strstr(nf_message(), cases[i].message)) {
+      test_fail(__FILE__, __LINE__, "case %zu: %s", i, status == NF_OK ? "accepted" : nf_message());
+    }
+    ccd_close(overlay);
+  }
+  snprintf(text, sizeof text, "%s%s", good, good);
+  nf_ccd *overlay = ccd_overlay(base);
+  CHECK_INT(ccd_overlay_read(overlay, "job.json: userCCD", text, strlen(text)), NF_INPUT);
+  CHECK(strstr(nf_message(), "component LIG: comes twice"));
+  ccd_close(overlay);
+  // An atom alone: a row of question marks, or of no bonds at all.
+  overlay = ccd_overlay(base);
+  const char *at = strstr(good, "C1 O1 SING N");
+  snprintf(text, sizeof text, "%.*s? ? ? ?\n", (int)(at - good), good);
+  CHECK_OK(ccd_overlay_read(overlay, "job.json: userCCD", text, strlen(text)));
+  CHECK_INT(ccd_find(overlay, "LIG")->n_bonds, 0);
+  ccd_close(overlay);
+  ccd_close(base);
+}

@@ -1,8 +1,10 @@
 // Conformers through RDKit: what is accepted, chirality, bond lengths, repeatability.
 #include "../test.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "base/mt19937.h"
+#include "base/str.h"
 #include "chem/ccd.h"
 #include "chem/conformer.h"
 
@@ -246,6 +248,150 @@ TEST(iterations_are_limited) {
   CHECK_OK(conformer_embed(c, 3, 1, x[0], &found));
   printf("  PEE with one iteration: %s\n", found ? "found" : "none found");
   free(x);
+}
+
+// ---- SMILES
+
+// The component of a SMILES in an overlay of its own, which *ret_overlay is; NULL, with a failed check, if refused.
+static const ccd_component *of_smiles(const char *smiles, nf_ccd **ret_overlay) {
+  *ret_overlay = ccd_overlay(ccd);
+  nf_status status = conformer_add_smiles(*ret_overlay, "job.json: ligand L: smiles", "LIG_L", smiles);
+  if (status != NF_OK) test_fail(__FILE__, __LINE__, "%s: %s", smiles, nf_message());
+  return ccd_find(*ret_overlay, "LIG_L");
+}
+
+static void check_smiles(const char *smiles, const char *atoms, const char *bonds) {
+  static const char *const orders[] = {"?", "-", "=", "#"};
+  nf_ccd *overlay;
+  const ccd_component *c = of_smiles(smiles, &overlay);
+  nf_str s = {0};
+  for (int i = 0; c && i < c->n_atoms; i++) {
+    if (strcmp(c->atoms[i].element, "H") == 0) continue;
+    nf_str_printf(&s, "%s%s", s.length ? " " : "", c->atoms[i].name);
+    if (c->atoms[i].charge) nf_str_printf(&s, "%+d", c->atoms[i].charge);
+  }
+  CHECK_STR(s.data, atoms);
+  nf_str_free(&s);
+  for (int i = 0; c && i < c->n_bonds; i++) {
+    const ccd_bond *b = &c->bonds[i];
+    if (c->atoms[b->atom1].name[0] == 'H' || c->atoms[b->atom2].name[0] == 'H') continue;
+    nf_str_printf(&s, "%s%s%s%s%s", s.length ? " " : "", c->atoms[b->atom1].name, orders[b->order],
+                  c->atoms[b->atom2].name, b->aromatic ? "*" : "");
+    if (b->stereo != 'N') nf_str_putc(&s, b->stereo);
+  }
+  CHECK_STR(s.data ? s.data : "", bonds);
+  nf_str_free(&s);
+  ccd_close(overlay);
+}
+
+TEST(smiles_become_components) {
+  if (!ready()) return;
+  check_smiles("CCO", "C1 C2 O1", "C1-C2 C2-O1");
+  // Capital letters in names, Kekule bonds that remember the ring, the double bond's side, charges.
+  check_smiles("C/C=C/[C@@H](Cl)c1ccccc1[N+](=O)[O-]", "C1 C2 C3 C4 CL1 C5 C6 C7 C8 C9 C10 N1+1 O1 O2-1",
+               "C1-C2 C2=C3E C3-C4 C4-CL1 C4-C5 C5=C6* C6-C7* C7=C8* C8-C9* C9=C10* C10-N1 N1=O1 N1-O2 C10-C5*");
+  check_smiles("F/C=C\\F", "F1 C1 C2 F2", "F1-C1 C1=C2Z C2-F2");
+  check_smiles("[Na+].[Cl-]", "NA1+1 CL1-1", "");
+  check_smiles("[Fe+2]", "FE1+2", "");
+  check_smiles("[2H]C#N", "C1 N1", "C1#N1");
+  check_smiles("[Cu-]<-n1ccccc1", "CU1-1 N1 C1 C2 C3 C4 C5", "N1-CU1 N1=C1* C1-C2* C2=C3* C3-C4* C4=C5* C5-N1*");
+  check_smiles("*CC", "*1 C1 C2", "*1-C1 C1-C2");
+}
+
+TEST(smiles_that_are_refused) {
+  if (!ready()) return;
+  static char five_thousand[10100];
+  for (int i = 0; i < 10010; i++) five_thousand[i] = i % 2 ? '.' : 'O';
+  const struct {
+    const char *smiles, *message;
+  } cases[] = {
+      {"", "job.json: ligand L: smiles: is empty"},
+      {"C(C", "RDKit cannot make a molecule of \"C(C\": "},
+      {"not a smiles", "RDKit cannot make a molecule of "},
+      {"C(C)(C)(C)(C)C", "RDKit cannot make a molecule of \"C(C)(C)(C)(C)C\": Explicit valence for atom # 0 C"},
+      {"c1cccc1", "Can't kekulize"},
+      {"[Xx]", "RDKit cannot make a molecule of "},
+      {"C[", "RDKit cannot make a molecule of "},
+      {"[H][H]", "holds no atom but hydrogens"},
+      {"C$C", "the bond of C1 and C2 is neither single, double nor triple"},
+      {five_thousand, "has more than 5000 atoms"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    nf_ccd *overlay = ccd_overlay(ccd);
+    nf_status status = conformer_add_smiles(overlay, "job.json: ligand L: smiles", "LIG_L", cases[i].smiles);
+    CHECK_INT(status, NF_INPUT);
+    if (strncmp(nf_message(), "job.json: ligand L: smiles: ", 28) != 0 || !strstr(nf_message(), cases[i].message)) {
+      test_fail(__FILE__, __LINE__, "\"%.40s\": %s", cases[i].smiles, nf_message());
+    }
+    CHECK(!ccd_find(overlay, "LIG_L"));
+    ccd_close(overlay);
+  }
+}
+
+TEST(large_smiles_have_names_of_four_characters) {
+  if (!ready()) return;
+  // 3000 waters' oxygens, 1200 chlorides and as many calciums, whose names meet those of carbons: all in one ligand.
+  nf_str smiles = {0};
+  for (int i = 0; i < 1100; i++) nf_str_printf(&smiles, "%sO.C.[Cl-].[Ca+2]", i ? "." : "");
+  nf_ccd *overlay = ccd_overlay(ccd);
+  CHECK_INT(conformer_add_smiles(overlay, "x", "LIG_L", smiles.data), NF_INPUT);
+  CHECK(strstr(nf_message(), "more atoms of Cl than") || strstr(nf_message(), "more atoms of Ca than"));
+  ccd_close(overlay);
+  nf_str_free(&smiles);
+  for (int i = 0; i < 1700; i++) nf_str_printf(&smiles, "%sC%s", i ? "." : "", i < 120 ? ".[Ca+2]" : "");
+  const ccd_component *c = of_smiles(smiles.data, &overlay);
+  nf_map *names = nf_map_create();
+  for (int i = 0; c && i < c->n_atoms; i++) {
+    CHECK(nf_map_add(names, c->atoms[i].name, i));
+    if (strcmp(c->atoms[i].element, "H") != 0) CHECK(strlen(c->atoms[i].name) <= 4);
+  }
+  int64_t index;
+  CHECK(nf_map_get(names, "C999", &index) && nf_map_get(names, "CA00", &index) && nf_map_get(names, "CA01", &index));
+  CHECK(nf_map_get(names, "CA10", &index));
+  CHECK_STR(c->atoms[index].element, "Ca");
+  // Too large to embed: there is no conformer, and no wait for one.
+  float *x = nf_calloc((size_t)c->n_atoms * 3, sizeof *x);
+  bool accepts, found = true;
+  CHECK_OK(conformer_accepts(c, &accepts));
+  CHECK(accepts);
+  CHECK_OK(conformer_embed(c, 1, 0, x, &found));
+  CHECK(!found);
+  free(x);
+  nf_map_free(names);
+  nf_str_free(&smiles);
+  ccd_close(overlay);
+}
+
+TEST(conformers_of_smiles_keep_stereo) {
+  if (!ready()) return;
+  for (int mirrored = 0; mirrored < 2; mirrored++) {
+    for (int seed = 1; seed <= 5; seed++) {
+      nf_ccd *overlay;
+      const ccd_component *c = of_smiles(mirrored ? "N[C@H](C)C(=O)O" : "N[C@@H](C)C(=O)O", &overlay);
+      float(*x)[3] = nf_calloc((size_t)c->n_atoms, sizeof *x);
+      bool found;
+      CHECK_OK(conformer_embed(c, seed, 0, x[0], &found));
+      CHECK(found);
+      // N1 C1 C2 C3: as N CA CB C of an amino acid; L is @@.
+      double v = volume(x[1], x[0], x[3], x[2]);
+      CHECK(mirrored ? v < -1.5 : v > 1.5);
+      CHECK_NEAR(distance(x[0], x[1]), 1.46, 0.1);
+      free(x);
+      ccd_close(overlay);
+    }
+  }
+  for (int z = 0; z < 2; z++) {
+    nf_ccd *overlay;
+    const ccd_component *c = of_smiles(z ? "CC/C=C\\CC" : "CC/C=C/CC", &overlay);
+    float(*x)[3] = nf_calloc((size_t)c->n_atoms, sizeof *x);
+    bool found;
+    CHECK_OK(conformer_embed(c, 7, 0, x[0], &found));
+    CHECK(found);
+    double d = distance(x[1], x[4]);
+    CHECK(z ? d < 3.4 : d > 3.6);
+    free(x);
+    ccd_close(overlay);
+  }
 }
 
 TEST(time_per_residue) {
