@@ -151,52 +151,57 @@ CPU_OP(attention) {
   int64_t n = a->mask.shape[0], c = tensor_last(a->x), m = tensor_rows(a->x), hd = tensor_count(a->wq) / c,
           n_head = a->wq.shape[1], d = hd / n_head, n_batch = m / n;
   size_t mark = context_here(context);
-  const nf_tensor weights[4] = {a->wq, a->wk, a->wv, a->wg};
-  const float *w[4];
-  for (int s = 0; s < 4; s++) w[s] = cpu_pack_weight(context, weights[s], c);
-  const float *w_out = cpu_pack_weight(context, a->wo, hd);
+  float *h = context_alloc(context, (size_t)(m * c) * sizeof(float));
   float *qkvg = context_alloc(context, (size_t)(4 * m * hd) * sizeof(float));  // (m, 4 hd)
   float *o = context_alloc(context, (size_t)(m * hd) * sizeof(float));
   float *key_add = context_alloc(context, (size_t)n * sizeof(float));
-  cpu_panels panels = cpu_cut(context, m, cpu_min(112, (1 << 16) / c), kernels->mr);
-  int64_t wide = hd > c ? hd : c, floats = panels.rows * 2 * wide, stride;
+  // Many rows pass in parts, each of which stays in the last-level cache.
+  int64_t part_rows = cpu_min(m, CPU_FEW_ROWS), n_parts = (m + part_rows - 1) / part_rows;
+  int64_t floats = cpu_column_scratch(kernels, part_rows, hd > c ? hd : c), stride;
   if (floats < cpu_attention_scratch(n, d)) floats = cpu_attention_scratch(n, d);
   float *scratch = cpu_thread_scratch(context, floats, &stride);
   if (!context->dry) {
     const float scale = 1.0f / sqrtf((float)d);
+    const nf_tensor weights[4] = {a->wq, a->wk, a->wv, a->wg};
     for (int64_t l = 0; l < n; l++) key_add[l] = 1e9f * (a->mask.data[l] - 1.0f);
+    int64_t columns = cpu_columns(kernels, hd);
     // Several tasks a head and sample if these are few.
     int64_t query_parts = n_batch * n_head >= 4 * context->n_threads ? 1 : (n + kernels->nr - 1) / kernels->nr;
     int64_t query_rows = query_parts == 1 ? n : kernels->nr;
 #pragma omp parallel num_threads(context->n_threads)
     {
       float *mine = scratch + omp_get_thread_num() * stride;
-#pragma omp for schedule(dynamic)
-      for (int64_t p = 0; p < panels.n; p++) {
-        int64_t first = p * panels.rows, rows = cpu_min(panels.rows, m - first);
-        float *to = qkvg + first * 4 * hd;
-        cpu_norm_rows(&a->norm, &a->condition, a->x.data, c, first, rows, mine);
-        for (int s = 0; s < 4; s++) kernels->gemm(rows, hd, c, mine, c, 1, w[s], to + s * hd, 4 * hd, false);
-        add_bias(rows, hd, &a->bq, to, 4 * hd);
-      }
+      int64_t first, width;
+#pragma omp for schedule(static)
+      for (int64_t r = 0; r < m; r++) cpu_norm_rows(&a->norm, &a->condition, a->x.data, c, r, 1, h + r * c);
+#pragma omp for schedule(dynamic) collapse(2)
+      for (int64_t part = 0; part < n_parts; part++)
+        for (int64_t p = 0; p < 4 * columns; p++) {
+          int64_t s = p / columns, start = part * part_rows, rows = cpu_min(part_rows, m - start);
+          float *y = cpu_column(kernels, rows, hd, c, h + start * c, weights[s].data, hd, p % columns,
+                                qkvg + start * 4 * hd + s * hd, 4 * hd, mine, &first, &width);
+          if (s == 0 && tensor_given(a->bq))
+            for (int64_t r = 0; r < rows; r++)
+              for (int64_t l = 0; l < width; l++) y[r * 4 * hd + l] += a->bq.data[first + l];
+        }
 #pragma omp for schedule(dynamic) collapse(3)
       for (int64_t head = 0; head < n_head; head++)
         for (int64_t b = 0; b < n_batch; b++)
           for (int64_t part = 0; part < query_parts; part++) {
-            int64_t first = part * query_rows, rows = cpu_min(query_rows, n - first);
+            int64_t from = part * query_rows, rows = cpu_min(query_rows, n - from);
             const float *q = qkvg + b * n * 4 * hd + head * d;
-            kernels->attention(rows, n, d, scale, q + first * 4 * hd, 4 * hd, q + hd, 4 * hd, q + 2 * hd, 4 * hd,
-                               a->logits.data + head * n * n + first, n, key_add,
-                               o + (b * n + first) * hd + head * d, hd, mine);
+            float *to = o + (b * n + from) * hd + head * d;
+            kernels->attention(rows, n, d, scale, q + from * 4 * hd, 4 * hd, q + hd, 4 * hd, q + 2 * hd, 4 * hd,
+                               a->logits.data + head * n * n + from, n, key_add, to, hd, mine);
+            for (int64_t r = 0; r < rows; r++) kernels->sigmoid_multiply(d, q + (from + r) * 4 * hd + 3 * hd, to + r * hd);
           }
-#pragma omp for schedule(dynamic)
-      for (int64_t p = 0; p < panels.n; p++) {
-        int64_t first = p * panels.rows, rows = cpu_min(panels.rows, m - first);
-        for (int64_t r = first; r < first + rows; r++)
-          kernels->sigmoid_multiply(hd, qkvg + r * 4 * hd + 3 * hd, o + r * hd);
-        kernels->gemm(rows, c, hd, o + first * hd, hd, 1, w_out, mine, c, false);
-        cpu_add_rows_gated(&a->condition, c, first, rows, mine, a->x.data);
-      }
+#pragma omp for schedule(dynamic) collapse(2)
+      for (int64_t part = 0; part < n_parts; part++)
+        for (int64_t p = 0; p < cpu_columns(kernels, c); p++) {
+          int64_t start = part * part_rows, rows = cpu_min(part_rows, m - start);
+          float *y = cpu_column(kernels, rows, c, hd, o + start * hd, a->wo.data, c, p, NULL, 0, mine, &first, &width);
+          cpu_add_columns_gated(&a->condition, c, start, rows, first, width, y, a->x.data);
+        }
     }
   }
   context_reset(context, mark);

@@ -24,6 +24,18 @@ float *cpu_pack(nf_context *context, int64_t k, int64_t n, const float *w, int64
   return packed;
 }
 
+float *cpu_column(const cpu_kernels *kernels, int64_t m, int64_t n, int64_t k, const float *a, const float *w, int64_t w_k,
+                  int64_t p, float *y, int64_t ldy, float *scratch, int64_t *ret_first, int64_t *ret_width) {
+  int64_t first = p * kernels->nr, width = cpu_min(kernels->nr, n - first);
+  float *packed = scratch, *out = scratch + cpu_packed_size(kernels, k, kernels->nr);
+  kernels->pack(k, width, w + first, w_k, 1, packed, 0, 1);
+  if (ldy) out = y + first;
+  kernels->gemm(m, width, k, a, k, 1, packed, out, ldy ? ldy : width, false);
+  *ret_first = first;
+  *ret_width = width;
+  return out;
+}
+
 cpu_panels cpu_cut(const nf_context *context, int64_t m, int64_t most, int64_t unit) {
   if (most < unit) most = unit;
   int64_t n = (m + most - 1) / most;
@@ -64,6 +76,17 @@ void cpu_add_rows_gated(const op_condition *condition, int64_t c, int64_t first,
   for (int64_t i = 0; i < n; i++) {
     const float *gate = condition->gate.data + (first + i) % p * c;
     for (int64_t l = 0; l < c; l++) x[i * c + l] += gate[l] * y[i * c + l];
+  }
+}
+
+void cpu_add_columns_gated(const op_condition *condition, int64_t c, int64_t start, int64_t m, int64_t first,
+                           int64_t width, const float *y, float *x) {
+  bool gated = condition && tensor_given(condition->gate);
+  int64_t p = gated ? tensor_rows(condition->gate) : 1;
+  for (int64_t r = 0; r < m; r++) {
+    const float *gate = gated ? condition->gate.data + (start + r) % p * c + first : NULL;
+    float *to = x + (start + r) * c + first;
+    for (int64_t l = 0; l < width; l++) to[l] += gated ? gate[l] * y[r * width + l] : y[r * width + l];
   }
 }
 

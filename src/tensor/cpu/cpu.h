@@ -59,6 +59,19 @@ static inline float *cpu_pack_weight(nf_context *context, nf_tensor w, int64_t k
   return cpu_pack(context, k, n, w.data, n, 1);
 }
 
+// Few rows against many weights: threads share the columns. Each packs a panel of weights for itself, just before all
+// rows are multiplied by it, so that it comes from memory once and is still in the cache.
+enum { CPU_FEW_ROWS = 2048 };
+// Scratch of cpu_column for a thread: floats.
+static inline int64_t cpu_column_scratch(const cpu_kernels *kernels, int64_t m, int64_t k) {
+  return cpu_packed_size(kernels, k, kernels->nr) + m * kernels->nr;
+}
+// Columns of panel p of A (m, k) W (k, n) into y (m, ldy); ldy 0: into scratch, with rows as far apart as the panel is
+// wide. Returns y's place; *ret_width: the panel's columns, *ret_first its first.
+float *cpu_column(const cpu_kernels *kernels, int64_t m, int64_t n, int64_t k, const float *a, const float *w, int64_t w_k,
+                  int64_t p, float *y, int64_t ldy, float *scratch, int64_t *ret_first, int64_t *ret_width);
+static inline int64_t cpu_columns(const cpu_kernels *kernels, int64_t n) { return (n + kernels->nr - 1) / kernels->nr; }
+
 // How M rows are cut into panels that all threads share: each a multiple of `unit` rows but the last.
 typedef struct {
   int64_t rows;  // of a panel
@@ -74,6 +87,10 @@ void cpu_norm_rows(const op_norm *norm, const op_condition *condition, const flo
                    int64_t n, float *y);
 // x rows += gate * y rows, the gate by row % P if there is one.
 void cpu_add_rows_gated(const op_condition *condition, int64_t c, int64_t first, int64_t n, const float *y, float *x);
+
+// The same for columns first .. first + width of rows start .. start + m; y (m, width).
+void cpu_add_columns_gated(const op_condition *condition, int64_t c, int64_t start, int64_t m, int64_t first,
+                           int64_t width, const float *y, float *x);
 
 static inline int64_t cpu_min(int64_t a, int64_t b) { return a < b ? a : b; }
 

@@ -31,6 +31,8 @@ typedef struct {
   // Elementwise over n floats.
   void (*sigmoid)(int64_t n, float *x);                                    // x = 1 / (1 + exp(-x))
   void (*sigmoid_multiply)(int64_t n, const float *gate, float *x);        // x *= sigmoid(gate)
+  // y = sigmoid(gate) x mask factor
+  void (*gate_masked)(int64_t n, const float *gate, const float *x, const float *mask, float factor, float *y);
   void (*swish_multiply)(int64_t n, const float *gate, const float *x, float *y);  // y = gate sigmoid(gate) x
   // Softmax of columns: s (n_key, n_query) with stride ld; every column sums to 1 afterwards.
   void (*softmax_columns)(int64_t n_key, int64_t n_query, float *s, int64_t ld);

@@ -10,6 +10,13 @@
 #define MAX(a, b) ((vf)_mm256_max_ps((__m256)(a), (__m256)(b)))
 #define MIN(a, b) ((vf)_mm256_min_ps((__m256)(a), (__m256)(b)))
 #define KEEP(x) __asm__("" : "+x"(x))
+#define RECIPROCAL(x) (splat(1.0f) / (x))
+#define SUM(x) sum256((__m256)(x))
+static inline __attribute__((always_inline)) float sum256(__m256 x) {
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
 #include "tensor/cpu/kernels.inc"
 #else
 #include "tensor/cpu/kernels.h"

@@ -8,6 +8,8 @@
 #define MIN(a, b) choose((a) < (b), a, b)
 #define CHOOSE
 #define KEEP(x) (void)(x)
+#define RECIPROCAL(x) (splat(1.0f) / (x))
+#define SUM(x) ((x)[0] + (x)[1] + (x)[2] + (x)[3])
 #include "tensor/cpu/kernels.inc"
 
 #include <stdlib.h>

@@ -62,11 +62,57 @@ CPU_OP(layer_norm) {
   }
 }
 
+// Rows of x as the product reads them: normalised, or at least 0, or both.
+static void prepare_rows(const op_linear *a, int64_t in, int64_t first, int64_t n, float *h) {
+  const float *x = a->x.data + first * in;
+  if (a->normalise) cpu_norm_rows(&a->norm, NULL, a->x.data, in, first, n, h);
+  if (a->relu_input)
+    for (int64_t l = 0; l < n * in; l++) {
+      float v = a->normalise ? h[l] : x[l];
+      h[l] = v > 0 ? v : 0;
+    }
+}
+
+static void few_rows_linear(nf_context *context, const op_linear *a, int64_t in, int64_t out, int64_t m) {
+  const cpu_kernels *kernels = cpu_best();
+  bool copies = a->normalise || a->relu_input;
+  float *h = copies ? context_alloc(context, (size_t)(m * in) * sizeof(float)) : NULL;
+  int64_t stride;
+  float *scratch = cpu_thread_scratch(context, cpu_column_scratch(kernels, m, in), &stride);
+  if (context->dry) return;
+#pragma omp parallel num_threads(context->n_threads)
+  {
+    float *mine = scratch + omp_get_thread_num() * stride;
+    if (copies) {
+#pragma omp for schedule(static)
+      for (int64_t r = 0; r < m; r++) prepare_rows(a, in, r, 1, h + r * in);
+    }
+#pragma omp for schedule(dynamic)
+    for (int64_t p = 0; p < cpu_columns(kernels, out); p++) {
+      int64_t first, width;
+      float *y = cpu_column(kernels, m, out, in, copies ? h : a->x.data, a->w.data, out, p, NULL, 0, mine, &first, &width);
+      if (tensor_given(a->bias))
+        for (int64_t r = 0; r < m; r++)
+          for (int64_t l = 0; l < width; l++) y[r * width + l] += a->bias.data[first + l];
+      if (a->sigmoid_output) kernels->sigmoid(m * width, y);
+      for (int64_t r = 0; r < m; r++) {
+        float *to = a->y.data + r * out + first;
+        for (int64_t l = 0; l < width; l++) to[l] = y[r * width + l] + (a->add ? to[l] : 0.0f);
+      }
+    }
+  }
+}
+
 CPU_OP(linear) {
   context->flops += flops_linear(a);
   const cpu_kernels *kernels = cpu_best();
   int64_t in = tensor_last(a->x), out = tensor_count(a->w) / in, m = tensor_rows(a->x);
   size_t mark = context_here(context);
+  if (m <= CPU_FEW_ROWS) {
+    few_rows_linear(context, a, in, out, m);
+    context_reset(context, mark);
+    return;
+  }
   const float *w = cpu_pack_weight(context, a->w, in);
   cpu_panels panels = cpu_cut(context, m, (1 << 16) / in, kernels->mr);
   bool copies = a->normalise || a->relu_input, apart = a->add && a->sigmoid_output;
@@ -78,12 +124,7 @@ CPU_OP(linear) {
       int64_t first = p * panels.rows, n = cpu_min(panels.rows, m - first);
       float *h = scratch + omp_get_thread_num() * stride, *y = a->y.data + first * out;
       const float *x = a->x.data + first * in;
-      if (a->normalise) cpu_norm_rows(&a->norm, NULL, a->x.data, in, first, n, h);
-      if (a->relu_input)
-        for (int64_t l = 0; l < n * in; l++) {
-          float v = a->normalise ? h[l] : x[l];
-          h[l] = v > 0 ? v : 0;
-        }
+      prepare_rows(a, in, first, n, h);
       float *to = apart ? h + panels.rows * in : y;
       kernels->gemm(n, out, in, copies ? h : x, in, 1, w, to, out, a->add && !apart);
       if (tensor_given(a->bias))
@@ -97,6 +138,35 @@ CPU_OP(linear) {
   context_reset(context, mark);
 }
 
+static void few_rows_transition(nf_context *context, const op_transition *a, int64_t c, int64_t hidden, int64_t m) {
+  const cpu_kernels *kernels = cpu_best();
+  float *h = context_alloc(context, (size_t)(m * c) * sizeof(float));
+  float *inner = context_alloc(context, (size_t)(m * hidden) * sizeof(float));
+  int64_t up = cpu_column_scratch(kernels, m, c), down = cpu_column_scratch(kernels, m, hidden), stride;
+  float *scratch = cpu_thread_scratch(context, 2 * up > down ? 2 * up : down, &stride);
+  if (context->dry) return;
+#pragma omp parallel num_threads(context->n_threads)
+  {
+    float *mine = scratch + omp_get_thread_num() * stride;
+    int64_t first, width;
+#pragma omp for schedule(static)
+    for (int64_t r = 0; r < m; r++) cpu_norm_rows(&a->norm, &a->condition, a->x.data, c, r, 1, h + r * c);
+#pragma omp for schedule(dynamic)
+    for (int64_t p = 0; p < cpu_columns(kernels, hidden); p++) {
+      float *gate = cpu_column(kernels, m, hidden, c, h, a->w1.data, 2 * hidden, p, NULL, 0, mine, &first, &width);
+      float *value = cpu_column(kernels, m, hidden, c, h, a->w1.data + hidden, 2 * hidden, p, NULL, 0, mine + up, &first,
+                                &width);
+      for (int64_t r = 0; r < m; r++)
+        kernels->swish_multiply(width, gate + r * width, value + r * width, inner + r * hidden + first);
+    }
+#pragma omp for schedule(dynamic)
+    for (int64_t p = 0; p < cpu_columns(kernels, c); p++) {
+      float *y = cpu_column(kernels, m, c, hidden, inner, a->w2.data, c, p, NULL, 0, mine, &first, &width);
+      cpu_add_columns_gated(&a->condition, c, 0, m, first, width, y, a->x.data);
+    }
+  }
+}
+
 CPU_OP(transition) {
   context->flops += flops_transition(a);
   const cpu_kernels *kernels = cpu_best();
@@ -104,6 +174,11 @@ CPU_OP(transition) {
   // The hidden layer passes in chunks, so that a panel and its part of the weights stay in the second-level cache.
   int64_t chunk = cpu_min(hidden, 256), n_chunks = (hidden + chunk - 1) / chunk;
   size_t mark = context_here(context);
+  if (m <= CPU_FEW_ROWS) {
+    few_rows_transition(context, a, c, hidden, m);
+    context_reset(context, mark);
+    return;
+  }
   const float *gate = cpu_pack(context, c, hidden, a->w1.data, 2 * hidden, 1);
   const float *value = cpu_pack(context, c, hidden, context->dry ? NULL : a->w1.data + hidden, 2 * hidden, 1);
   // The second product runs over chunks of its inner axis: each is packed for itself.

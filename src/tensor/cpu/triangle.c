@@ -1,6 +1,5 @@
 // Triangle multiplication and triangle attention, in place on the pair tensor. The plain loops come first.
 #include <omp.h>
-#include <string.h>
 
 #include "tensor/cpu/cpu.h"
 #include "tensor/cpu/plain.h"
@@ -105,7 +104,7 @@ CPU_OP(triangle_multiply) {
   const float *w_out = cpu_pack_weight(context, a->w_out, c), *w_gating = cpu_pack_weight(context, a->w_gating, c);
   int64_t width = cut_columns(kernels, n), parts = (n + width - 1) / width;
   int64_t row_floats = width * c, packed_floats = cpu_packed_size(kernels, c, width);
-  int64_t product_floats = cpu_packed_size(kernels, n, n) + plane;
+  int64_t product_floats = cpu_packed_size(kernels, n, n);
   int64_t need = row_floats * 3 + packed_floats, stride;
   float *scratch = cpu_thread_scratch(context, need > product_floats ? need : product_floats, &stride);
   if (!context->dry) {
@@ -132,28 +131,24 @@ CPU_OP(triangle_multiply) {
           for (int s = 0; s < 2; s++) {
             kernels->gemm(c, m, c, w + 2 * s * c * c, 1, c, packed, gate, m, false);
             kernels->gemm(c, m, c, w + (2 * s + 1) * c * c, 1, c, packed, value, m, false);
-            kernels->sigmoid_multiply(c * m, gate, value);
-            for (int64_t l = 0; l < c; l++) {
-              float *to = ab[s] + l * plane + k * ld + first;
-              for (int64_t i = 0; i < m; i++) to[i] = value[l * m + i] * (mask[k] * mask[first + i]);
-            }
+            for (int64_t l = 0; l < c; l++)
+              kernels->gate_masked(m, gate + l * m, value + l * m, mask + first, mask[k],
+                                   ab[s] + l * plane + k * ld + first);
           }
         }
-      // out[c][i][j] = sum_k left[c][k][i] right[c][k][j], over left's place.
+      // out[c][i][j] = sum_k left[c][k][i] right[c][k][j], in right's place, which is packed by then.
       float *left = a->outgoing ? ab[0] : ab[1], *right = a->outgoing ? ab[1] : ab[0];
 #pragma omp for schedule(dynamic)
       for (int64_t l = 0; l < c; l++) {
-        float *packed = mine, *out = packed + cpu_packed_size(kernels, n, n);
-        kernels->pack(n, n, right + l * plane, ld, 1, packed, 0, (n + kernels->nr - 1) / kernels->nr);
-        kernels->gemm(n, n, n, left + l * plane, 1, ld, packed, out, ld, false);
-        memcpy(left + l * plane, out, (size_t)plane * sizeof(float));
+        kernels->pack(n, n, right + l * plane, ld, 1, mine, 0, (n + kernels->nr - 1) / kernels->nr);
+        kernels->gemm(n, n, n, left + l * plane, 1, ld, mine, right + l * plane, ld, false);
       }
 #pragma omp for schedule(dynamic) collapse(2)
       for (int64_t i = 0; i < n; i++)
         for (int64_t part = 0; part < parts; part++) {
           int64_t first = part * width, m = cpu_min(width, n - first);
           float *h = mine, *gate = h + row_floats, *value = gate + row_floats, *row = x + (i * n + first) * c;
-          kernels->layer_norm_columns(m, c, left + i * ld + first, plane, a->norm_center.scale.data,
+          kernels->layer_norm_columns(m, c, right + i * ld + first, plane, a->norm_center.scale.data,
                                       a->norm_center.offset.data, h, m);
           kernels->gemm(m, c, c, h, 1, m, w_out, value, c, false);
           kernels->layer_norm(m, c, row, c, a->norm.scale.data, a->norm.offset.data, h, c);
