@@ -40,6 +40,7 @@ static void confidence_body(nf_context *context, void *arguments) {
     context->ops->upload(pair.data, trunk->pair, (size_t)(n * n * c_z) * sizeof(float));
     context->ops->upload(single.data, trunk->single, (size_t)(n * c_s) * sizeof(float));
   }
+  context->reduced = true;
   size_t mark = context_here(context);
   // The left projection goes along j here and the right one along i, unlike in the trunk.
   nf_tensor left = CONTEXT_2(context, n, c_z), right = CONTEXT_2(context, n, c_z);

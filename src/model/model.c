@@ -458,7 +458,7 @@ static void bind_trunk(binder *b) {
 
 nf_status model_create(const nf_weights *weights, const char *device, nf_model **ret_model) {
   const nf_ops *ops = device_ops(device);
-  if (!ops) return nf_fail(NF_INPUT, "--device=%s: this build or machine has no such device, use cpu", device);
+  if (!ops) return nf_fail(NF_INPUT, "--device=%s: %s: use --device=cpu", device, device_problem());
   nf_model *model = nf_calloc(1, sizeof *model);
   model->weights = weights;
   model->ops = ops;

@@ -129,6 +129,7 @@ static void trunk_body(nf_context *context, void *arguments) {
   nf_tensor flat = tensor_2(pair.data, n * n, c_z);
 
   input_embedder(context, model, inputs, trace, target);
+  context->reduced = true;  // from here on, as in the reference
   OP(context, linear, .x = target, .w = model->left_single, .y = left);
   OP(context, linear, .x = target, .w = model->right_single, .y = right);
   OP(context, linear, .x = target, .w = model->msa_target, .y = msa_target);

@@ -5,12 +5,27 @@
 #include <string.h>
 
 #include "tensor/cpu/cpu.h"
+#ifdef NF_CUDA
+#include "tensor/cuda/cuda.h"
+#endif
 #include "tensor/ops.h"
 
 const nf_ops *device_ops(const char *name) {
+#ifdef NF_CUDA
+  if (strcmp(name, "cuda") == 0) return cuda_ops();
+  if (strcmp(name, "auto") == 0) return cuda_ops() ? cuda_ops() : &cpu_ops;
+#endif
   if (strcmp(name, "cpu") == 0 || strcmp(name, "auto") == 0) return &cpu_ops;
   if (strcmp(name, "plain") == 0) return &plain_ops;
   return NULL;
+}
+
+const char *device_problem(void) {
+#ifdef NF_CUDA
+  return cuda_problem();
+#else
+  return "this program was built without CUDA";
+#endif
 }
 
 nf_context context_dry(const nf_ops *ops) {

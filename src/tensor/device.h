@@ -20,8 +20,10 @@ typedef struct {
   int64_t flops;      // of matrix products so far, two a multiply-add
 } nf_context;
 
-// The CPU's fast ops, or ("plain") the loops that are the truth; NULL if this build has no such device.
+// "cpu": the fast ops; "plain": the loops that are the truth; "cuda": a GPU; "auto": a GPU if there is one, else the
+// CPU. NULL if this build or machine has no such device.
 const nf_ops *device_ops(const char *name);
+const char *device_problem(void);  // after "cuda" gave NULL: why, half a sentence
 
 nf_context context_dry(const nf_ops *ops);
 // `memory` (64-byte aligned, on the device) stays the caller's.

@@ -190,6 +190,7 @@ static void check_pair_block(const nf_array *arrays, int n, const char *prefix, 
 
 TEST(blocks) {
   if (!ready()) SKIP("reference data absent: network/");
+  if (!model->ops->host_memory) SKIP("the blocks alone are run on the CPU");
   REFERENCE_OR_SKIP(path, "network/golden_small_blocks.npz");
   nf_array *arrays;
   int n;

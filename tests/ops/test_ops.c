@@ -5,12 +5,31 @@
 #include "base/threefry.h"
 #include "tensor/cpu/cpu.h"
 
+// What draws have given, so that a device with memory of its own can have copies.
+static struct {
+  void *host, *copy;
+  size_t bytes;
+} drawn[64];
+static int n_drawn;
+static const nf_ops *gpu(void) {
+  static const nf_ops *ops;
+  static bool tried;
+  if (!tried) ops = device_ops("cuda"), tried = true;
+  return ops;
+}
+static void *remember(void *host, size_t bytes) {
+  NF_ASSERT(n_drawn < 64);
+  drawn[n_drawn].host = host;
+  drawn[n_drawn++].bytes = bytes;
+  return host;
+}
+
 // Values between -size and size around `middle`, the same for a given seed.
 static nf_tensor draw(nf_arena *arena, uint32_t seed, float middle, float size, int n_dims, int64_t a, int64_t b, int64_t c,
                       int64_t d) {
   nf_tensor t = tensor_of(NULL, n_dims, a, b, c, d);
   int64_t n = tensor_count(t);
-  t.data = nf_arena_alloc(arena, (size_t)n * sizeof(float));
+  t.data = remember(nf_arena_alloc(arena, (size_t)n * sizeof(float)), (size_t)n * sizeof(float));
   for (int64_t i = 0; i < n; i++)
     t.data[i] = middle + size * (2 * nf_random_uniform(nf_key_from_seed(seed), (uint64_t)i) - 1);
   return t;
@@ -33,9 +52,52 @@ static nf_tensor draw_weight(nf_arena *arena, uint32_t seed, int64_t fan_in, int
   return draw(arena, seed, 0, 1.5f / sqrtf((float)fan_in), n_dims, a, b, c, 1);
 }
 
-// Runs one op on both tables; x is what it changes. The dry pass must have counted the very bytes that the run takes.
 typedef void (*op_call)(nf_context *context, void *args, nf_tensor x);
-static void compare(const char *what, nf_arena *arena, op_call call, void *args, nf_tensor x) {
+
+// The op on the GPU, with every array of its arguments replaced by a copy there. Run twice: both must agree in all bits.
+static void run_on_gpu(op_call call, const void *args, size_t args_size, bool reduced, nf_tensor x, nf_tensor result,
+                       int64_t *ret_flops) {
+  const nf_ops *ops = gpu();
+  uintptr_t words[256];
+  NF_ASSERT(args_size <= sizeof words);
+  memcpy(words, args, args_size);
+  for (int i = 0; i < n_drawn; i++) {
+    drawn[i].copy = ops->allocate(drawn[i].bytes);
+    ops->upload(drawn[i].copy, drawn[i].host, drawn[i].bytes);
+    for (size_t w = 0; w < args_size / sizeof *words; w++)
+      if (words[w] == (uintptr_t)drawn[i].host) words[w] = (uintptr_t)drawn[i].copy;
+  }
+  size_t bytes = (size_t)tensor_count(x) * sizeof(float);
+  nf_tensor there = x;
+  there.data = ops->allocate(bytes);
+  nf_context dry = context_dry(ops);
+  dry.reduced = reduced;
+  call(&dry, words, there);
+  char *memory = ops->allocate(dry.peak), *poison = nf_alloc(dry.peak + 1);
+  float *again = nf_alloc(bytes);
+  for (int run = 0; run < 2; run++) {
+    memset(poison, run ? 0xff : 0x7f, dry.peak);
+    ops->upload(memory, poison, dry.peak);
+    ops->upload(there.data, x.data, bytes);
+    nf_context context = context_create(ops, memory, dry.peak);
+    context.reduced = reduced;
+    call(&context, words, there);
+    ops->download(run ? again : result.data, there.data, bytes);
+    CHECK_INT(context.peak, dry.peak);
+    CHECK_INT(context.used, 0);
+    *ret_flops = context.flops;
+  }
+  CHECK(memcmp(again, result.data, bytes) == 0);
+  for (int i = 0; i < n_drawn; i++) ops->release(drawn[i].copy);
+  ops->release(there.data);
+  ops->release(memory);
+  free(poison);
+  free(again);
+}
+
+// Runs one op on the plain loops, the CPU and, if there is one, a GPU; x is what it changes. The dry pass must have
+// counted the very bytes that the run takes.
+static void compare_all(const char *what, nf_arena *arena, op_call call, void *args, size_t args_size, nf_tensor x) {
   nf_tensor results[2];
   int64_t flops[2];
   for (int s = 0; s < 2; s++) {
@@ -50,11 +112,33 @@ static void compare(const char *what, nf_arena *arena, op_call call, void *args,
     flops[s] = context.flops;
   }
   CHECK_INT(flops[0], flops[1]);
-  double error = test_relative_l2(results[1].data, results[0].data, tensor_count(x));
-  double change = test_relative_l2(results[0].data, x.data, tensor_count(x));
+  int64_t n = tensor_count(x);
+  double error = test_relative_l2(results[1].data, results[0].data, n), change = test_relative_l2(results[0].data, x.data, n);
   if (!(error < 3e-6)) test_fail(__FILE__, __LINE__, "%s: relative error %.3g", what, error);
   if (!(change > 1e-6)) test_fail(__FILE__, __LINE__, "%s changed nothing", what);
+  if (gpu()) {
+    bool fp32 = getenv("NATIVEFOLD_CUDA_FP32") != NULL;
+    float *changes[2];
+    for (int s = 0; s < 2; s++) changes[s] = nf_arena_alloc(arena, (size_t)n * sizeof(float));
+    for (int reduced = 0; reduced < 2; reduced++) {
+      nf_tensor result = copy(arena, x);
+      run_on_gpu(call, args, args_size, reduced, x, result, &flops[1]);
+      CHECK_INT(flops[0], flops[1]);
+      // Of what the op adds, not of what it adds to.
+      for (int64_t i = 0; i < n; i++) {
+        changes[0][i] = results[0].data[i] - x.data[i];
+        changes[1][i] = result.data[i] - x.data[i];
+      }
+      error = test_relative_l2(changes[1], changes[0], n);
+      double most = fp32 ? 2e-5 : reduced ? 1.5e-2 : 2e-3;
+      const char *mode = fp32 ? "fp32" : reduced ? "bf16" : "tf32";
+      if (getenv("NATIVEFOLD_TEST_VERBOSE")) printf("  gpu %s %s %lld values: %.2e\n", what, mode, (long long)n, error);
+      if (!(error < most)) test_fail(__FILE__, __LINE__, "%s on the GPU in %s, %lld values: relative error %.3g", what, mode, (long long)n, error);
+    }
+  }
+  n_drawn = 0;
 }
+#define compare(what, arena, call, args, x) compare_all(what, arena, call, args, sizeof *(args), x)
 
 static void call_linear(nf_context *context, void *args, nf_tensor y) {
   op_linear a = *(op_linear *)args;
@@ -88,7 +172,8 @@ static op_condition draw_condition(nf_arena *arena, uint32_t seed, int64_t p, in
                         draw(arena, seed + 2, 0.5f, 0.5f, 2, p, c, 1, 1)};
 }
 TEST(transition) {
-  static const int sizes[][3] = {{1, 4, 3}, {31, 17, 33}, {41, 64, 257}, {113, 128, 512}, {30, 768, 1536}};
+  static const int sizes[][3] = {{1, 4, 3}, {31, 17, 33}, {41, 64, 257}, {113, 128, 512}, {30, 768, 1536}, {1, 64, 32},
+                                 {257, 64, 256}, {511, 128, 512}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
     for (int conditional = 0; conditional < 2; conditional++) {
       nf_arena *arena = nf_arena_create();
@@ -107,11 +192,12 @@ static void call_triangle_multiply(nf_context *context, void *args, nf_tensor x)
   context->ops->triangle_multiply(context, &a);
 }
 TEST(triangle_multiply) {
-  static const int sizes[][2] = {{1, 8}, {7, 5}, {15, 32}, {33, 16}, {41, 128}, {197, 8}};
+  static const int sizes[][2] = {{1, 8}, {7, 5}, {15, 32}, {33, 16}, {41, 128}, {197, 8}, {1, 128}, {65, 64}, {127, 64}, {129, 128}, {193, 128}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
     for (int outgoing = 0; outgoing < 2; outgoing++) {
       nf_arena *arena = nf_arena_create();
       int64_t n = sizes[s][0], c = sizes[s][1];
+      if (n > 100 && c > 8 && !gpu()) continue;  // the plain loops would take long
       op_triangle_multiply a = {.mask = draw_mask(arena, 1, n), .norm = draw_norm(arena, 2, c),
                                 .norm_center = draw_norm(arena, 4, c), .w_gate = draw_weight(arena, 6, c, 2, c, 2 * c, 1),
                                 .w_projection = draw_weight(arena, 7, c, 2, c, 2 * c, 1),
@@ -128,11 +214,13 @@ static void call_triangle_attention(nf_context *context, void *args, nf_tensor x
   context->ops->triangle_attention(context, &a);
 }
 TEST(triangle_attention) {
-  static const int sizes[][4] = {{1, 8, 1, 8}, {7, 5, 2, 3}, {15, 32, 2, 16}, {33, 16, 4, 16}, {41, 128, 4, 32}};
+  static const int sizes[][4] = {{1, 8, 1, 8}, {7, 5, 2, 3}, {15, 32, 2, 16}, {33, 16, 4, 16}, {41, 128, 4, 32},
+                                 {1, 128, 4, 32}, {63, 64, 4, 16}, {65, 64, 4, 16}, {127, 128, 4, 32}, {129, 128, 4, 32}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
     for (int ending = 0; ending < 2; ending++) {
       nf_arena *arena = nf_arena_create();
       int64_t n = sizes[s][0], c = sizes[s][1], h = sizes[s][2], d = sizes[s][3];
+      if (n > 100 && !gpu()) continue;
       op_triangle_attention a = {.mask = draw_mask(arena, 1, n), .norm = draw_norm(arena, 2, c),
                                  .w_bias = draw_weight(arena, 4, c, 2, c, h, 1), .wq = draw_weight(arena, 5, c, 3, h, d, c),
                                  .wk = draw_weight(arena, 6, c, 3, h, d, c), .wv = draw_weight(arena, 7, c, 3, c, h, d),
@@ -168,7 +256,7 @@ static void call_attention(nf_context *context, void *args, nf_tensor x) {
 }
 TEST(attention) {
   static const int sizes[][5] = {{1, 1, 8, 1, 8}, {2, 7, 10, 2, 3}, {1, 33, 48, 3, 16}, {3, 41, 96, 4, 24},
-                                 {2, 65, 96, 2, 48}};
+                                 {2, 65, 96, 2, 48}, {2, 129, 384, 8, 48}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
     for (int conditional = 0; conditional < 2; conditional++) {
       nf_arena *arena = nf_arena_create();
@@ -196,7 +284,7 @@ TEST(atom_attention) {
     nf_arena *arena = nf_arena_create();
     int64_t b = sizes[s][0], n_s = sizes[s][1], n_q = sizes[s][2], n_k = sizes[s][3], c = sizes[s][4], h = sizes[s][5],
             d = sizes[s][6];
-    int32_t *index = NF_NEW(arena, int32_t, n_s * n_k);
+    int32_t *index = remember(NF_NEW(arena, int32_t, n_s * n_k), (size_t)(n_s * n_k) * sizeof(int32_t));
     op_atom_attention a = {.query = draw_condition(arena, 1, n_s * n_q, c), .key = draw_condition(arena, 4, n_s * n_q, c),
                            .wq = draw_weight(arena, 7, c, 3, c, h, d), .bq = draw(arena, 8, 0, 0.3f, 2, h, d, 1, 1),
                            .wk = draw_weight(arena, 9, c, 3, c, h, d), .wv = draw_weight(arena, 10, c, 3, c, h, d),
@@ -217,7 +305,7 @@ static void call_outer_product_mean(nf_context *context, void *args, nf_tensor p
   context->ops->outer_product_mean(context, &a);
 }
 TEST(outer_product_mean) {
-  static const int sizes[][5] = {{1, 1, 8, 4, 8}, {3, 7, 10, 3, 5}, {16, 41, 64, 32, 64}, {5, 49, 32, 16, 33}};
+  static const int sizes[][5] = {{1, 1, 8, 4, 8}, {3, 7, 10, 3, 5}, {16, 41, 64, 32, 64}, {5, 49, 32, 16, 33}, {67, 129, 64, 32, 128}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
     nf_arena *arena = nf_arena_create();
     int64_t r = sizes[s][0], n = sizes[s][1], c_m = sizes[s][2], e = sizes[s][3], c = sizes[s][4];
@@ -236,7 +324,7 @@ static void call_pair_average(nf_context *context, void *args, nf_tensor msa) {
   context->ops->pair_average(context, &a);
 }
 TEST(pair_average) {
-  static const int sizes[][6] = {{1, 1, 8, 1, 8, 4}, {3, 7, 10, 2, 3, 5}, {16, 41, 64, 8, 8, 128}, {9, 33, 32, 4, 40, 16}};
+  static const int sizes[][6] = {{1, 1, 8, 1, 8, 4}, {3, 7, 10, 2, 3, 5}, {16, 41, 64, 8, 8, 128}, {9, 33, 32, 4, 40, 16}, {37, 131, 64, 8, 8, 128}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
     nf_arena *arena = nf_arena_create();
     int64_t r = sizes[s][0], n = sizes[s][1], c_m = sizes[s][2], h = sizes[s][3], d = sizes[s][4], c = sizes[s][5];
@@ -266,6 +354,7 @@ TEST(kernels) {
     for (int i = 0; i < N_SIZES; i++)
       for (int j = 0; j < N_SIZES; j++) {
         nf_arena *arena = nf_arena_create();
+        n_drawn = 0;
         int64_t m = sizes[i], n = sizes[j], k = sizes[(i + j) % N_SIZES];
         nf_tensor a = draw(arena, 1, 0, 1, 2, m, k, 1, 1), b = draw(arena, 2, 0, 1, 2, k, n, 1, 1);
         float *packed = nf_arena_alloc(arena, (size_t)cpu_packed_size(kernels, k, n) * sizeof(float));

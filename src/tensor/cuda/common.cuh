@@ -169,7 +169,8 @@ static __device__ __forceinline__ uint32_t to_tf32(float x) {
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
   return y;
 }
-// The same with operands in fp32: each is split in two TF32 parts, and the product of the small parts left out.
+// The same with operands in fp32: each is split in two TF32 parts, and the product of the small parts left out. The sum
+// so far is added by itself, because the matrix units cut off where fp32 rounds.
 template <bool FP32>
 static __device__ __forceinline__ void mma_float(float c[4], const float a[4], const float b[2]) {
   uint32_t ah[4], bh[2];
@@ -183,10 +184,15 @@ static __device__ __forceinline__ void mma_float(float c[4], const float a[4], c
     for (int i = 0; i < 4; i++) al[i] = to_tf32(a[i] - __uint_as_float(ah[i]));
 #pragma unroll
     for (int i = 0; i < 2; i++) bl[i] = to_tf32(b[i] - __uint_as_float(bh[i]));
-    mma_tf32(c, al, bh);
-    mma_tf32(c, ah, bl);
+    float part[4] = {0, 0, 0, 0};
+    mma_tf32(part, al, bh);
+    mma_tf32(part, ah, bl);
+    mma_tf32(part, ah, bh);
+#pragma unroll
+    for (int i = 0; i < 4; i++) c[i] += part[i];
+  } else {
+    mma_tf32(c, ah, bh);
   }
-  mma_tf32(c, ah, bh);
 }
 
 #endif

@@ -37,7 +37,7 @@ static void download(void *to, const void *from, size_t bytes) {
 static cudaDeviceProp properties;
 
 static const char *description(void) {
-  static char text[128];
+  static char text[640];
   snprintf(text, sizeof text, "%s, %.0f GiB%s", properties.name, (double)properties.totalGlobalMem / (1 << 30),
            cuda_fp32 ? ", fp32" : "");
   return text;
@@ -95,7 +95,7 @@ static void fill_table(void) {
   table.description = description;
 }
 
-static char problem[256];
+static char problem[400];
 const char *cuda_problem(void) { return problem; }
 
 const nf_ops *cuda_ops(void) {

@@ -403,7 +403,7 @@ CUDA_OP(augment) {
   if (context->dry) return;
   int64_t n_b = a->x.shape[0], m = a->x.shape[1];
   for (int64_t first = 0; first < n_b; first += SAMPLES_AT_ONCE) {
-    int count = (int)(n_b - first < SAMPLES_AT_ONCE ? n_b - first : SAMPLES_AT_ONCE);
+    int count = n_b - first < SAMPLES_AT_ONCE ? (int)(n_b - first) : (int)SAMPLES_AT_ONCE;
     motions motion = {};
     for (int b = 0; b < count; b++) {
       for (int s = 0; s < 9; s++) motion.rotation[b][s] = a->rotation[(first + b) * 9 + s];
