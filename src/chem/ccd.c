@@ -33,9 +33,10 @@ struct nf_ccd {
   int n_parts;
   ccd_part parts[2];  // a file, if one was opened, before the embedded subset; an overlay has none
   // Of an overlay.
-  const nf_ccd *base;
-  nf_arena *arena;  // of its components
-  nf_map *codes;    // to indices of `own`
+  bool is_overlay;
+  const nf_ccd *base;  // may be NULL
+  nf_arena *arena;     // not its own
+  nf_map *codes;       // to indices of `own`
   const ccd_component **own;
   int n_own;
 };
@@ -142,7 +143,6 @@ void ccd_close(nf_ccd *ccd) {
     if (part->mapped) nf_file_unmap(part->data, part->size);
     free(part->label);
   }
-  nf_arena_free(ccd->arena);
   nf_map_free(ccd->codes);
   free(ccd->own);
   free(ccd);
@@ -316,7 +316,8 @@ static int part_find(const ccd_part *part, const char *code) {
 
 const ccd_component *ccd_find(const nf_ccd *ccd, const char *code) {
   int64_t own;
-  if (ccd->base) return nf_map_get(ccd->codes, code, &own) ? ccd->own[own] : ccd_find(ccd->base, code);
+  if (!ccd) return NULL;
+  if (ccd->is_overlay) return nf_map_get(ccd->codes, code, &own) ? ccd->own[own] : ccd_find(ccd->base, code);
   for (int p = 0; p < ccd->n_parts; p++) {
     int i = part_find(&ccd->parts[p], code);
     if (i >= 0) return part_at(&ccd->parts[p], i);
@@ -327,7 +328,7 @@ const ccd_component *ccd_find(const nf_ccd *ccd, const char *code) {
 nf_status ccd_require(const nf_ccd *ccd, const char *where, const char *code, const ccd_component **ret_component) {
   *ret_component = ccd_find(ccd, code);
   if (*ret_component) return NF_OK;
-  if (ccd->base) return ccd_require(ccd->base, where, code, ret_component);
+  if (ccd->is_overlay && ccd->base) return ccd_require(ccd->base, where, code, ret_component);
   for (int p = 0; p < ccd->n_parts; p++) {
     const ccd_part *part = &ccd->parts[p];
     if (part_find(part, code) >= 0) {
@@ -351,14 +352,14 @@ nf_status ccd_require(const nf_ccd *ccd, const char *where, const char *code, co
 }
 
 int ccd_count(const nf_ccd *ccd) {
-  if (ccd->base) return ccd->n_own + ccd_count(ccd->base);
+  if (ccd->is_overlay) return ccd->n_own + (ccd->base ? ccd_count(ccd->base) : 0);
   int n = 0;
   for (int p = 0; p < ccd->n_parts; p++) n += ccd->parts[p].n;
   return n;
 }
 
 const ccd_component *ccd_at(const nf_ccd *ccd, int n) {
-  if (ccd->base) return n < ccd->n_own ? ccd->own[n] : ccd_at(ccd->base, n - ccd->n_own);
+  if (ccd->is_overlay) return n < ccd->n_own ? ccd->own[n] : ccd_at(ccd->base, n - ccd->n_own);
   int p = 0;
   for (; p < ccd->n_parts - 1 && n >= ccd->parts[p].n; p++) n -= ccd->parts[p].n;
   NF_ASSERT(n >= 0 && n < ccd->parts[p].n);
@@ -367,10 +368,11 @@ const ccd_component *ccd_at(const nf_ccd *ccd, int n) {
 
 // ---- overlays ----
 
-nf_ccd *ccd_overlay(const nf_ccd *base) {
+nf_ccd *ccd_overlay(const nf_ccd *base, nf_arena *arena) {
   nf_ccd *ccd = nf_calloc(1, sizeof *ccd);
+  ccd->is_overlay = true;
   ccd->base = base;
-  ccd->arena = nf_arena_create();
+  ccd->arena = arena;
   ccd->codes = nf_map_create();
   return ccd;
 }
@@ -389,7 +391,7 @@ void ccd_overlay_add(nf_ccd *overlay, const ccd_component *component) {
   copy->atoms = atoms;
   copy->bonds = bonds;
   bool is_new = nf_map_add(overlay->codes, copy->id, overlay->n_own);
-  NF_ASSERT(overlay->base && is_new);
+  NF_ASSERT(overlay->is_overlay && is_new);
   overlay->own = nf_realloc(overlay->own, (size_t)overlay->n_own + 1, sizeof *overlay->own);
   overlay->own[overlay->n_own++] = copy;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/memory.h"
 #include "base/status.h"
 
 enum { CCD_MAX_CODE = 11, CCD_MAX_ATOMS = 32767 };
@@ -74,9 +75,10 @@ int ccd_count(const nf_ccd *ccd);
 // damaged. A code that is in both parts comes twice.
 const ccd_component *ccd_at(const nf_ccd *ccd, int n);
 
-// An overlay: a dictionary of one job, whose own components come before those of `base`, which must outlive it. Every
-// function here takes it; closed like any other. Components are added before it is shared between threads.
-nf_ccd *ccd_overlay(const nf_ccd *base);
+// An overlay: a dictionary of one job, whose own components come before those of `base` (NULL: there are none), which
+// must outlive it. Every function here takes it; closed like any other, but its own components live in `arena` and
+// stay. Components are added before it is shared between threads.
+nf_ccd *ccd_overlay(const nf_ccd *base, nf_arena *arena);
 // Reads components in mmCIF (a job's userCCD; a component's code is the name of its data block) into the overlay. They
 // may stand for components of `base`. label begins the messages: "job.json: userCCD".
 NF_CHECKED nf_status ccd_overlay_read(nf_ccd *overlay, const char *label, const char *text, size_t length);

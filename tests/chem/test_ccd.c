@@ -513,7 +513,8 @@ static nf_ccd *subset(void) {
 }
 
 TEST(overlay_of_a_users_components) {
-  nf_ccd *base = subset(), *overlay = ccd_overlay(base);
+  nf_arena *arena = nf_arena_create();
+  nf_ccd *base = subset(), *overlay = ccd_overlay(base, arena);
   char text[8192];
   int n = snprintf(text, sizeof text, USER_COMPONENT, "MY-LIGAND-0123", "other", "48.0", "SING");
   n += snprintf(text + n, sizeof text - (size_t)n, USER_COMPONENT, "NAG", "NAG", "unknown", "sing");
@@ -546,10 +547,13 @@ TEST(overlay_of_a_users_components) {
   CHECK_INT(ccd_require(overlay, "job.json: ligand L", "NOWHERE", &found), NF_INPUT);
   CHECK(strstr(nf_message(), "job.json: ligand L: component NOWHERE is not among"));
   ccd_close(overlay);
+  CHECK_STR(c->id, "NAG");  // components stay
   ccd_close(base);
+  nf_arena_free(arena);
 }
 
 TEST(overlay_refusals) {
+  nf_arena *arena = nf_arena_create();
   nf_ccd *base = subset();
   char good[2048], text[4096];
   snprintf(good, sizeof good, USER_COMPONENT, "LIG", "LIG", "1.0", "SING");
@@ -581,7 +585,7 @@ TEST(overlay_refusals) {
     const char *at = strstr(good, cases[i].from);
     if (!at) abort();
     snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, cases[i].to, at + strlen(cases[i].from));
-    nf_ccd *overlay = ccd_overlay(base);
+    nf_ccd *overlay = ccd_overlay(base, arena);
     nf_status status = ccd_overlay_read(overlay, "job.json: userCCD", text, strlen(text));
     if (status != NF_INPUT || strncmp(nf_message(), "job.json: userCCD", 17) != 0 ||
         !strstr(nf_message(), cases[i].message)) {
@@ -590,16 +594,17 @@ TEST(overlay_refusals) {
     ccd_close(overlay);
   }
   snprintf(text, sizeof text, "%s%s", good, good);
-  nf_ccd *overlay = ccd_overlay(base);
+  nf_ccd *overlay = ccd_overlay(base, arena);
   CHECK_INT(ccd_overlay_read(overlay, "job.json: userCCD", text, strlen(text)), NF_INPUT);
   CHECK(strstr(nf_message(), "component LIG: comes twice"));
   ccd_close(overlay);
   // An atom alone: a row of question marks, or of no bonds at all.
-  overlay = ccd_overlay(base);
+  overlay = ccd_overlay(base, arena);
   const char *at = strstr(good, "C1 O1 SING N");
   snprintf(text, sizeof text, "%.*s? ? ? ?\n", (int)(at - good), good);
   CHECK_OK(ccd_overlay_read(overlay, "job.json: userCCD", text, strlen(text)));
   CHECK_INT(ccd_find(overlay, "LIG")->n_bonds, 0);
   ccd_close(overlay);
   ccd_close(base);
+  nf_arena_free(arena);
 }

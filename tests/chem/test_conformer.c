@@ -9,6 +9,7 @@
 #include "chem/conformer.h"
 
 static nf_ccd *ccd;
+static nf_arena *arena;  // of the overlays
 
 // Opens the embedded subset; false, with the reason printed, where RDKit is not installed.
 static bool ready(void) {
@@ -16,6 +17,7 @@ static bool ready(void) {
     setenv("XDG_DATA_HOME", "/nonexistent", 1);
     unsetenv("NATIVEFOLD_CCD");
     CHECK_OK(ccd_open(NULL, &ccd));
+    arena = nf_arena_create();
   }
   bool accepts;
   if (conformer_accepts(ccd_find(ccd, "ALA"), &accepts) == NF_OK) return true;
@@ -254,7 +256,7 @@ TEST(iterations_are_limited) {
 
 // The component of a SMILES in an overlay of its own, which *ret_overlay is; NULL, with a failed check, if refused.
 static const ccd_component *of_smiles(const char *smiles, nf_ccd **ret_overlay) {
-  *ret_overlay = ccd_overlay(ccd);
+  *ret_overlay = ccd_overlay(ccd, arena);
   nf_status status = conformer_add_smiles(*ret_overlay, "job.json: ligand L: smiles", "LIG_L", smiles);
   if (status != NF_OK) test_fail(__FILE__, __LINE__, "%s: %s", smiles, nf_message());
   return ccd_find(*ret_overlay, "LIG_L");
@@ -317,7 +319,7 @@ TEST(smiles_that_are_refused) {
       {five_thousand, "has more than 5000 atoms"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    nf_ccd *overlay = ccd_overlay(ccd);
+    nf_ccd *overlay = ccd_overlay(ccd, arena);
     nf_status status = conformer_add_smiles(overlay, "job.json: ligand L: smiles", "LIG_L", cases[i].smiles);
     CHECK_INT(status, NF_INPUT);
     if (strncmp(nf_message(), "job.json: ligand L: smiles: ", 28) != 0 || !strstr(nf_message(), cases[i].message)) {
@@ -333,7 +335,7 @@ TEST(large_smiles_have_names_of_four_characters) {
   // 3000 waters' oxygens, 1200 chlorides and as many calciums, whose names meet those of carbons: all in one ligand.
   nf_str smiles = {0};
   for (int i = 0; i < 1100; i++) nf_str_printf(&smiles, "%sO.C.[Cl-].[Ca+2]", i ? "." : "");
-  nf_ccd *overlay = ccd_overlay(ccd);
+  nf_ccd *overlay = ccd_overlay(ccd, arena);
   CHECK_INT(conformer_add_smiles(overlay, "x", "LIG_L", smiles.data), NF_INPUT);
   CHECK(strstr(nf_message(), "more atoms of Cl than") || strstr(nf_message(), "more atoms of Ca than"));
   ccd_close(overlay);
