@@ -26,7 +26,8 @@ atom_features atom_encoder_features(nf_context *context, const atom_encoder_weig
   nf_tensor token_pair = {0};
   if (tensor_given(trunk_single)) {
     nf_tensor single = CONTEXT_2(context, n, c);
-    OP(context, linear, .x = trunk_single, .normalise = true, .norm.scale = w->single_norm, .w = w->single, .y = single);
+    OP(context, linear, .x = trunk_single, .normalise = true, .norm.scale = w->single_norm, .w = w->single,
+       .y = single);
     OP(context, gather, .x = tensor_3(single.data, 1, n, c), .index = query_token, .add = true,
        .y = tensor_3(f.cond.data, 1, m, c));
     token_pair = CONTEXT_3(context, n, n, c_pair);

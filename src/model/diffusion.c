@@ -20,12 +20,13 @@ typedef struct {
   nf_tensor logits;                 // (n_super, blocks of one * H, N, N), or none: made in each step
   atom_features atoms;
   nf_tensor encoder_logits, decoder_logits;
-  block_conditions encoder[64], decoder[64];
+  block_conditions encoder[ATOM_BLOCKS_MAX], decoder[ATOM_BLOCKS_MAX];
   const int32_t *atom_token;
   const uint8_t *atom_mask_bytes;
 } diffusion_constants;
 
-static void super_block_logits(nf_context *context, const diffusion_weights *w, nf_tensor pair_cond, int i, nf_tensor out) {
+static void super_block_logits(nf_context *context, const diffusion_weights *w, nf_tensor pair_cond, int i,
+                               nf_tensor out) {
   int64_t n = pair_cond.shape[0], c = pair_cond.shape[2];
   nf_tensor weight = tensor_slice(w->logits, i);
   OP(context, pair_logits, .x = tensor_4(pair_cond.data, 1, n, n, c), .norm.scale = w->logits_norm, .w = weight,
@@ -39,7 +40,8 @@ static void make_constants(nf_context *context, const nf_model *model, const mod
   int64_t n = inputs->n_token, c_z = model->dims.c_z, c_s = model->dims.c_s, c_target = model->dims.c_target,
           c_pair = model->c_cond_pair, c = model->c_cond;
   k->token_mask = tensor_1(context_upload(context, inputs->token_mask, (size_t)n * 4), n);
-  k->atom_mask = tensor_1(context_upload(context, inputs->atom_mask, (size_t)(n * inputs->n_slot) * 4), n * inputs->n_slot);
+  k->atom_mask =
+      tensor_1(context_upload(context, inputs->atom_mask, (size_t)(n * inputs->n_slot) * 4), n * inputs->n_slot);
   k->atom_mask_bytes =
       context_upload(context, batch ? batch->pred_dense_atom_mask : NULL, (size_t)(n * inputs->n_slot));
   k->atom_token = context_upload(context, inputs->atom_token, (size_t)(inputs->n_subset * inputs->n_query) * 4);
@@ -82,7 +84,6 @@ static void make_constants(nf_context *context, const nf_model *model, const mod
   k->atoms = atom_encoder_features(context, &w->encoder, inputs, single, tensor_2(k->pair_cond.data, n * n, c_pair));
   k->encoder_logits = atom_logits(context, &w->encoder.transformer, &k->atoms);
   k->decoder_logits = atom_logits(context, &w->decoder, &k->atoms);
-  NF_ASSERT(w->encoder.transformer.n_blocks <= 64 && w->decoder.n_blocks <= 64);
   for (int i = 0; i < w->encoder.transformer.n_blocks; i++)
     k->encoder[i] = diffusion_conditions(context, &w->encoder.transformer.blocks[i], k->atoms.cond);
   for (int i = 0; i < w->decoder.n_blocks; i++)
@@ -115,8 +116,9 @@ static nf_tensor single_conditioning(nf_context *context, const nf_model *model,
 }
 
 // Algorithm 20: noisy positions (B, N A, 3) to denoised ones. trace: of one sample's call, or NULL.
-static void denoise(nf_context *context, const nf_model *model, const model_inputs *inputs, const diffusion_constants *k,
-                    nf_tensor noisy, float noise_level, const nf_trace *trace, const char *prefix, nf_tensor denoised) {
+static void denoise(nf_context *context, const nf_model *model, const model_inputs *inputs,
+                    const diffusion_constants *k, nf_tensor noisy, float noise_level, const nf_trace *trace,
+                    const char *prefix, nf_tensor denoised) {
   const diffusion_weights *w = &model->diffusion;
   int64_t n_b = noisy.shape[0], n = inputs->n_token, n_slot = inputs->n_slot, m = inputs->n_subset * inputs->n_query,
           c_token = model->dims.c_token, c_atom = model->dims.c_atom;
@@ -200,20 +202,21 @@ typedef struct {
   const model_inputs *inputs;
   const trunk_output *trunk;  // NULL in a dry run
   const diffusion_options *options;
-  float *positions;           // out, on the host: (samples, N, A, 3)
+  float *positions;  // out, on the host: (samples, N, A, 3)
   // For one denoising call instead of the sampler:
   const float *noisy;
   float noise_level;
   const char *prefix;
-  int64_t flops_before;       // FLOPs before the first step
+  int64_t flops_before;  // FLOPs before the first step
   // Traced sampler: (steps, ...) arrays on the host, or all NULL.
   float *rotations, *translations, *augmented, *normals, *noisy_steps, *denoised_steps, *out_steps, *t_hats, *scales;
 } diffusion_arguments;
 
-static void upload_trunk(nf_context *context, const nf_model *model, const trunk_output *trunk, int64_t n, nf_tensor *target,
-                         nf_tensor *single, nf_tensor *pair) {
+static void upload_trunk(nf_context *context, const nf_model *model, const trunk_output *trunk, int64_t n,
+                         nf_tensor *target, nf_tensor *single, nf_tensor *pair) {
   int64_t c_target = model->dims.c_target, c_s = model->dims.c_s, c_z = model->dims.c_z;
-  *target = tensor_2(context_upload(context, trunk ? trunk->target_feat : NULL, (size_t)(n * c_target) * 4), n, c_target);
+  *target =
+      tensor_2(context_upload(context, trunk ? trunk->target_feat : NULL, (size_t)(n * c_target) * 4), n, c_target);
   *single = tensor_2(context_upload(context, trunk ? trunk->single : NULL, (size_t)(n * c_s) * 4), n, c_s);
   *pair = tensor_3(context_upload(context, trunk ? trunk->pair : NULL, (size_t)(n * n * c_z) * 4), n, n, c_z);
 }
@@ -239,8 +242,13 @@ nf_status diffusion_denoise(const nf_model *model, const nf_batch *batch, const 
   model_inputs inputs;
   NF_TRY(inputs_create(model, batch, arena, &inputs));
   diffusion_options options = {.n_samples = 1, .trace = trace};
-  diffusion_arguments a = {.model = model, .inputs = &inputs, .trunk = trunk, .options = &options,
-                           .positions = positions_out, .noisy = positions_noisy, .noise_level = noise_level,
+  diffusion_arguments a = {.model = model,
+                           .inputs = &inputs,
+                           .trunk = trunk,
+                           .options = &options,
+                           .positions = positions_out,
+                           .noisy = positions_noisy,
+                           .noise_level = noise_level,
                            .prefix = prefix};
   nf_status status = model_run_body(model, denoise_body, &a, arena);
   nf_arena_reset(arena, mark);
@@ -340,12 +348,11 @@ static void sample_body(nf_context *context, void *arguments) {
     }
     if (options->ticker) options->ticker->step(options->ticker->context, 1);
   }
-  if (!context->dry)
-    context->ops->download(a->positions, x.data, (size_t)(n_b * atoms * 3) * sizeof(float));
+  if (!context->dry) context->ops->download(a->positions, x.data, (size_t)(n_b * atoms * 3) * sizeof(float));
 }
 
-static void emit(const nf_trace *trace, const char *name, const float *data, int n_dims, int64_t a, int64_t b, int64_t c,
-                 int64_t d) {
+static void emit(const nf_trace *trace, const char *name, const float *data, int n_dims, int64_t a, int64_t b,
+                 int64_t c, int64_t d) {
   int64_t shape[4] = {a, b, c, d};
   trace->seam(trace->context, name, NF_F32, n_dims, shape, data);
 }
@@ -355,12 +362,14 @@ nf_status diffusion_run(const nf_model *model, const nf_batch *batch, const trun
   if (options->steps < 1) return nf_fail(NF_INPUT, "diffusion_steps is %d, but at least one is needed", options->steps);
   if (options->n_samples < 1 || options->n_samples > 1024)
     return nf_fail(NF_INPUT, "num_diffusion_samples is %d, but it must be between 1 and 1024", options->n_samples);
-  int64_t n = batch->n_token, n_slot = batch->n_slot, atoms = n * n_slot, n_b = options->n_samples, steps = options->steps;
+  int64_t n = batch->n_token, n_slot = batch->n_slot, atoms = n * n_slot, n_b = options->n_samples,
+          steps = options->steps;
   float *positions = nf_arena_alloc(arena, (size_t)(n_b * atoms * 3) * sizeof(float));
   nf_arena_mark mark = nf_arena_here(arena);
   model_inputs inputs;
   NF_TRY(inputs_create(model, batch, arena, &inputs));
-  diffusion_arguments a = {.model = model, .inputs = &inputs, .trunk = trunk, .options = options, .positions = positions};
+  diffusion_arguments a = {
+      .model = model, .inputs = &inputs, .trunk = trunk, .options = options, .positions = positions};
   const nf_trace *trace = options->trace;
   bool traced = trace && n_b == 1;
   if (traced) {
@@ -369,7 +378,7 @@ nf_status diffusion_run(const nf_model *model, const nf_batch *batch, const trun
     a.t_hats = NF_NEW(arena, float, steps);
     a.scales = NF_NEW(arena, float, steps);
     float **arrays[] = {&a.augmented, &a.normals, &a.noisy_steps, &a.denoised_steps, &a.out_steps};
-    for (int i = 0; i < 5; i++) *arrays[i] = NF_NEW(arena, float, steps * atoms * 3);
+    for (int i = 0; i < 5; i++) *arrays[i] = NF_NEW(arena, float, steps *atoms * 3);
   }
   nf_status status = model_run_body(model, sample_body, &a, arena);
   if (status == NF_OK && trace) {

@@ -26,13 +26,13 @@ block_conditions diffusion_conditions(nf_context *context, const diffusion_block
   return c;
 }
 
-void diffusion_block_attention(nf_context *context, const diffusion_block_weights *w, const block_conditions *conditions,
-                               nf_tensor act, nf_tensor logits, nf_tensor mask) {
+void diffusion_block_attention(nf_context *context, const diffusion_block_weights *w,
+                               const block_conditions *conditions, nf_tensor act, nf_tensor logits, nf_tensor mask) {
   OP(context, attention, .x = act, .condition = conditions->query, .wq = w->q, .bq = w->bq, .wk = w->k, .wv = w->v,
      .wg = w->g, .wo = w->o, .logits = logits, .mask = mask);
 }
 
-void diffusion_block_transition(nf_context *context, const diffusion_block_weights *w, const block_conditions *conditions,
-                                nf_tensor act) {
+void diffusion_block_transition(nf_context *context, const diffusion_block_weights *w,
+                                const block_conditions *conditions, nf_tensor act) {
   OP(context, transition, .x = act, .condition = conditions->ffw, .w1 = w->w1, .w2 = w->w2);
 }

@@ -5,14 +5,15 @@ typedef struct {
   const nf_model *model;
   const trunk_output *trunk;  // NULL in a dry run
   int64_t n_token;
-  const float *is_contact;    // (bins)
+  const float *is_contact;  // (bins)
   distogram_output *output;
 } distogram_arguments;
 
 static void distogram_body(nf_context *context, void *arguments) {
   distogram_arguments *a = arguments;
   int64_t n = a->n_token, c_z = a->model->dims.c_z, bins = tensor_last(a->model->distogram);
-  nf_tensor pair = tensor_2(context_upload(context, a->trunk ? a->trunk->pair : NULL, (size_t)(n * n * c_z) * 4), n * n, c_z);
+  nf_tensor pair =
+      tensor_2(context_upload(context, a->trunk ? a->trunk->pair : NULL, (size_t)(n * n * c_z) * 4), n * n, c_z);
   nf_tensor logits = CONTEXT_3(context, n, n, bins), contacts = CONTEXT_2(context, n, n);
   OP(context, linear, .x = pair, .w = a->model->distogram, .y = tensor_2(logits.data, n * n, bins));
   OP(context, expectation, .logits = logits, .symmetric = true, .n_outputs = 1,
@@ -26,16 +27,18 @@ nf_status distogram_run(const nf_model *model, const nf_batch *batch, const trun
                         distogram_output *ret_distogram) {
   const float first = 2.3125f, last = 21.6875f, contact = 8.0f + 1e-3f;  // angstrom
   int64_t n = batch->n_token, bins = tensor_last(model->distogram);
-  if (bins < 3) return nf_fail(NF_INPUT, "%s: the distogram has %lld bins", weights_path(model->weights), (long long)bins);
+  if (bins < 3)
+    return nf_fail(NF_INPUT, "%s: the distogram has %lld bins", weights_path(model->weights), (long long)bins);
   distogram_output out = {.n_bins = (int)bins,
                           .bin_edges = NF_NEW(arena, float, bins - 1),
-                          .contact_probs = NF_NEW(arena, float, n * n),
+                          .contact_probs = NF_NEW(arena, float, n *n),
                           .logits = nf_arena_alloc(arena, (size_t)(n * n * bins) * sizeof(float))};
   for (int64_t i = 0; i < bins - 1; i++) out.bin_edges[i] = first + (last - first) * (float)i / (float)(bins - 2);
   nf_arena_mark mark = nf_arena_here(arena);
   float *is_contact = NF_NEW(arena, float, bins);
   for (int64_t i = 0; i < bins; i++) {
-    float top = i < bins - 1 ? out.bin_edges[i] : out.bin_edges[bins - 2] + (out.bin_edges[bins - 2] - out.bin_edges[bins - 3]);
+    float top =
+        i < bins - 1 ? out.bin_edges[i] : out.bin_edges[bins - 2] + (out.bin_edges[bins - 2] - out.bin_edges[bins - 3]);
     is_contact[i] = top <= contact;
   }
   distogram_arguments a = {model, trunk, n, is_contact, &out};

@@ -1,4 +1,5 @@
-// The batch in the form that the modules read: gathers as plain indices, masks as numbers, windows without atoms left out.
+// The batch in the form that the modules read: gathers as plain indices, masks as numbers, windows without atoms left
+// out.
 #include <math.h>
 #include <string.h>
 
@@ -31,13 +32,15 @@ static nf_status check_gather(const char *name, const int32_t *index, const uint
 // Dense atom slots, by residue class: the pseudo-beta atom (CB, CA of glycine; C4 of purines, C2 of pyrimidines), and
 // C, CA, N of the backbone frame (C1', C3', C4' of nucleotides).
 enum { N_CLASS = 31 };
-static const uint8_t beta_slot[N_CLASS] = {4, 4, 4, 4, 4, 4, 4, 1, 4, 4, 4, 4, 4, 4,  4,  4,
+static const uint8_t beta_slot[N_CLASS] = {4, 4, 4, 4, 4, 4, 4,  1,  4,  4,  4,  4,  4,  4,  4, 4,
                                            4, 4, 4, 4, 0, 0, 22, 23, 14, 14, 21, 22, 13, 13, 0};
 static void frame_slots(int class, int slots[3]) {
   static const int protein[3] = {2, 1, 0}, nucleotide[3] = {12, 8, 6};
   memset(slots, 0, 3 * sizeof(int));
-  if (class < 20) memcpy(slots, protein, sizeof protein);
-  else if (class >= 22 && class < 30) memcpy(slots, nucleotide, sizeof nucleotide);
+  if (class < 20)
+    memcpy(slots, protein, sizeof protein);
+  else if (class >= 22 && class < 30)
+    memcpy(slots, nucleotide, sizeof nucleotide);
 }
 
 static void normalise(float v[3]) {
@@ -80,8 +83,10 @@ static void template_residue(const nf_batch *batch, int64_t template, int64_t i,
 
 static bool same_template(const nf_batch *batch, int64_t a, int64_t b) {
   size_t n = (size_t)batch->n_token, slots = n * (size_t)batch->n_slot;
-  return memcmp(batch->template_aatype + a * (int64_t)n, batch->template_aatype + b * (int64_t)n, n * sizeof(int32_t)) == 0 &&
-         memcmp(batch->template_atom_mask + a * (int64_t)slots, batch->template_atom_mask + b * (int64_t)slots, slots) == 0 &&
+  return memcmp(batch->template_aatype + a * (int64_t)n, batch->template_aatype + b * (int64_t)n,
+                n * sizeof(int32_t)) == 0 &&
+         memcmp(batch->template_atom_mask + a * (int64_t)slots, batch->template_atom_mask + b * (int64_t)slots,
+                slots) == 0 &&
          memcmp(batch->template_atom_positions + a * (int64_t)slots * 3,
                 batch->template_atom_positions + b * (int64_t)slots * 3, slots * 3 * sizeof(float)) == 0;
 }
@@ -110,7 +115,8 @@ static void make_templates(const nf_batch *batch, nf_arena *arena, model_inputs 
   }
 }
 
-// A bond names two tokens and is used if both ends are real; the pair (0, 0) is what masked ones are set to, and is cleared.
+// A bond names two tokens and is used if both ends are real; the pair (0, 0) is what masked ones are set to, and is
+// cleared.
 static void add_bonds(const int32_t *index, const uint8_t *mask, int64_t n, int64_t n_token, uint8_t *seen,
                       model_inputs *inputs) {
   for (int64_t b = 0; b < n; b++) {
@@ -123,28 +129,37 @@ static void add_bonds(const int32_t *index, const uint8_t *mask, int64_t n, int6
 }
 
 nf_status inputs_create(const nf_model *model, const nf_batch *batch, nf_arena *arena, model_inputs *ret_inputs) {
-  int64_t n = batch->n_token, n_slot = batch->n_slot, n_q = batch->n_query, n_k = batch->n_key, all = batch->n_subset * n_q;
+  int64_t n = batch->n_token, n_slot = batch->n_slot, n_q = batch->n_query, n_k = batch->n_key,
+          all = batch->n_subset * n_q;
   if (n < 1 || n_slot < 1 || n_q < 1 || n_k < 1 || batch->n_subset < 1 || batch->n_row < 1)
     return nf_fail(NF_INPUT, "features: there are no tokens, atoms or MSA rows to read");
   if (batch->n_class != N_CLASS)
-    return nf_fail(NF_INPUT, "features: profile has %d residue classes, but the model reads %d", batch->n_class, N_CLASS);
+    return nf_fail(NF_INPUT, "features: profile has %d residue classes, but the model reads %d", batch->n_class,
+                   N_CLASS);
   if (n_slot != model->confidence.plddt.shape[1])
     return nf_fail(NF_INPUT, "features: a token has %lld atom slots, but the model predicts %lld", (long long)n_slot,
                    (long long)model->confidence.plddt.shape[1]);
-  NF_TRY(check_gather("token_atoms_to_queries", batch->token_atoms_to_queries_idxs, batch->token_atoms_to_queries_mask, all,
-                      n * n_slot));
+  NF_TRY(check_gather("token_atoms_to_queries", batch->token_atoms_to_queries_idxs, batch->token_atoms_to_queries_mask,
+                      all, n * n_slot));
   NF_TRY(check_gather("tokens_to_queries", batch->tokens_to_queries_idxs, batch->tokens_to_queries_mask, all, n));
-  NF_TRY(check_gather("tokens_to_keys", batch->tokens_to_keys_idxs, batch->tokens_to_keys_mask, batch->n_subset * n_k, n));
-  NF_TRY(check_gather("queries_to_keys", batch->queries_to_keys_idxs, batch->queries_to_keys_mask, batch->n_subset * n_k,
-                      all));
+  NF_TRY(
+      check_gather("tokens_to_keys", batch->tokens_to_keys_idxs, batch->tokens_to_keys_mask, batch->n_subset * n_k, n));
+  NF_TRY(check_gather("queries_to_keys", batch->queries_to_keys_idxs, batch->queries_to_keys_mask,
+                      batch->n_subset * n_k, all));
   NF_TRY(check_gather("queries_to_token_atoms", batch->queries_to_token_atoms_idxs, batch->queries_to_token_atoms_mask,
                       n * n_slot, all));
   NF_TRY(check_gather("token_atoms_to_pseudo_beta", batch->pseudo_beta_idxs, batch->pseudo_beta_mask, n, n * n_slot));
   int64_t n_s = used_subsets(batch), m = n_s * n_q;
-  model_inputs in = {.batch = batch, .n_token = n, .n_slot = n_slot, .n_subset = n_s, .n_subset_full = batch->n_subset,
-                     .n_query = n_q, .n_key = n_k, .n_template = batch->n_template};
+  model_inputs in = {.batch = batch,
+                     .n_token = n,
+                     .n_slot = n_slot,
+                     .n_subset = n_s,
+                     .n_subset_full = batch->n_subset,
+                     .n_query = n_q,
+                     .n_key = n_k,
+                     .n_template = batch->n_template};
   in.token_mask = NF_NEW(arena, float, n);
-  in.atom_mask = NF_NEW(arena, float, n * n_slot);
+  in.atom_mask = NF_NEW(arena, float, n *n_slot);
   in.atom_index = NF_NEW(arena, int32_t, m);
   in.atom_token = NF_NEW(arena, int32_t, m);
   in.query_token = NF_NEW(arena, int32_t, m);
@@ -153,10 +168,10 @@ nf_status inputs_create(const nf_model *model, const nf_batch *batch, nf_arena *
   in.query_space = NF_NEW(arena, int32_t, m);
   in.key_token = NF_NEW(arena, int32_t, n_s * n_k);
   in.key_index = NF_NEW(arena, int32_t, n_s * n_k);
-  in.key_mask = NF_NEW(arena, float, n_s * n_k);
+  in.key_mask = NF_NEW(arena, float, n_s *n_k);
   in.key_space = NF_NEW(arena, int32_t, n_s * n_k);
   in.token_atom = NF_NEW(arena, int32_t, n * n_slot);
-  in.token_features = NF_NEW(arena, float, n * (2 * N_CLASS + 1));
+  in.token_features = NF_NEW(arena, float, n *(2 * N_CLASS + 1));
   for (int64_t i = 0; i < n; i++) {
     float *to = in.token_features + i * (2 * N_CLASS + 1);
     int32_t class = batch->aatype[i];
@@ -200,8 +215,13 @@ nf_status inputs_create(const nf_model *model, const nf_batch *batch, nf_arena *
 
 model_inputs inputs_dry(int64_t n_token, int64_t n_slot, int64_t n_subset, int64_t n_query, int64_t n_key,
                         int64_t n_template) {
-  return (model_inputs){.n_token = n_token, .n_slot = n_slot, .n_subset = n_subset, .n_subset_full = n_subset,
-                        .n_query = n_query, .n_key = n_key, .n_template = n_template,
+  return (model_inputs){.n_token = n_token,
+                        .n_slot = n_slot,
+                        .n_subset = n_subset,
+                        .n_subset_full = n_subset,
+                        .n_query = n_query,
+                        .n_key = n_key,
+                        .n_template = n_template,
                         .n_distinct_templates = (int)n_template};
 }
 

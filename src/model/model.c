@@ -295,6 +295,9 @@ static atom_transformer_weights bind_atom_transformer(binder *b, const char *sco
   int64_t heads;
   snprintf(full, sizeof full, "%s%s/__layer_stack_with_per_layer/%s", scope, name, name);
   w.blocks = bind_diffusion_blocks(b, full, true, 1, c_atom, c_atom, &w.n_blocks, &heads);
+  if (b->status == NF_OK && w.n_blocks > ATOM_BLOCKS_MAX)
+    b->status = nf_fail(NF_INPUT, "%s: %s has %d blocks, but at most %d can be run", weights_path(b->model->weights), name,
+                        w.n_blocks, ATOM_BLOCKS_MAX);
   snprintf(full, sizeof full, "%s%s/", scope, name);
   w.logits_norm = BIND(full, "pair_input_layer_norm/scale", 0, 0, c_pair);
   w.logits = BIND(full, "pair_logits_projection/weights", 0, 0, c_pair, w.n_blocks, heads);

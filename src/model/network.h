@@ -89,6 +89,8 @@ typedef struct {
   nf_tensor ffw_zero, ffw_zero_b;  // ffw_adaptive_zero_cond
 } diffusion_block_weights;
 
+enum { ATOM_BLOCKS_MAX = 64 };  // of an atom transformer
+
 typedef struct {
   int n_blocks;
   diffusion_block_weights *blocks;

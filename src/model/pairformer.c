@@ -21,7 +21,8 @@ void pair_block(nf_context *context, const pair_block_weights *w, nf_tensor pair
   OP(context, transition, .x = pair, .norm = w->transition.norm, .w1 = w->transition.w1, .w2 = w->transition.w2);
 }
 
-void pairformer_block(nf_context *context, const pairformer_weights *w, nf_tensor pair, nf_tensor single, nf_tensor mask) {
+void pairformer_block(nf_context *context, const pairformer_weights *w, nf_tensor pair, nf_tensor single,
+                      nf_tensor mask) {
   pair_block(context, &w->pair, pair, mask);
   int64_t n = pair.shape[0], c_z = pair.shape[2], heads = tensor_last(w->logits);
   size_t mark = context_here(context);

@@ -11,17 +11,20 @@ nf_status model_run_body(const nf_model *model, model_body body, void *arguments
   nf_arena_mark mark = nf_arena_here(arena);
   void *memory = model->ops->host_memory ? nf_arena_alloc(arena, dry.peak) : model->ops->allocate(dry.peak);
   if (!memory)
-    return nf_fail(NF_MEMORY, "the device has not the %.1f GiB that this job needs: fold fewer tokens or use --device=cpu",
+    return nf_fail(NF_MEMORY,
+                   "the device has not the %.1f GiB that this job needs: fold fewer tokens or use --device=cpu",
                    (double)dry.peak / (1 << 30));
   nf_context context = context_create(model->ops, memory, dry.peak);
   body(&context, arguments);
-  if (model->ops->host_memory) nf_arena_reset(arena, mark);
-  else model->ops->release(memory);
+  if (model->ops->host_memory)
+    nf_arena_reset(arena, mark);
+  else
+    model->ops->release(memory);
   return NF_OK;
 }
 
-static void hand_over(const nf_context *context, const nf_trace *trace, const char *prefix, const char *name, nf_tensor t,
-                      int64_t first_axis) {
+static void hand_over(const nf_context *context, const nf_trace *trace, const char *prefix, const char *name,
+                      nf_tensor t, int64_t first_axis) {
   if (context->dry || !trace) return;
   char full[128];
   snprintf(full, sizeof full, "%s%s", prefix, name);

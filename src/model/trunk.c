@@ -15,8 +15,7 @@ void input_embedder(nf_context *context, const nf_model *model, const model_inpu
   nf_tensor base = tensor_2(context_upload(context, inputs->token_features, (size_t)(n * c_base) * 4), n, c_base);
   atom_features f = atom_encoder_features(context, w, inputs, (nf_tensor){0}, (nf_tensor){0});
   nf_tensor logits = atom_logits(context, &w->transformer, &f), x = CONTEXT_3(context, 1, m, c_atom);
-  block_conditions conditions[64];
-  NF_ASSERT(w->transformer.n_blocks <= 64);
+  block_conditions conditions[ATOM_BLOCKS_MAX];
   for (int i = 0; i < w->transformer.n_blocks; i++)
     conditions[i] = diffusion_conditions(context, &w->transformer.blocks[i], f.cond);
   OP(context, scale, .x = f.cond, .factor = 1, .y = tensor_2(x.data, m, c_atom));

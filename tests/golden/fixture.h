@@ -1,13 +1,13 @@
-// What golden tests share: the seeded full-size weights, and a trace that compares each seam with the golden of its name.
+// What golden tests share: the seeded full-size weights, and a trace that compares each seam with the golden of its
+// name.
 #ifndef NF_TESTS_GOLDEN_FIXTURE_H
 #define NF_TESTS_GOLDEN_FIXTURE_H
-
-#include "tests/test.h"
 
 #include "base/file.h"
 #include "features/batch.h"
 #include "formats/array.h"
 #include "model/model.h"
+#include "tests/test.h"
 
 typedef struct {
   nf_array *arrays;
@@ -20,9 +20,7 @@ typedef struct {
   bool seen[512];
 } golden_trace;
 
-static inline bool golden_wants_subsets(const char *name) {
-  return strstr(name, "enc_") && !strstr(name, "token_act");
-}
+static inline bool golden_wants_subsets(const char *name) { return strstr(name, "enc_") && !strstr(name, "token_act"); }
 
 static inline void golden_seam(void *context, const char *name, nf_dtype dtype, int n_dims, const int64_t *shape,
                                const void *data) {
@@ -35,11 +33,13 @@ static inline void golden_seam(void *context, const char *name, nf_dtype dtype, 
     int64_t count = nf_array_count(a), given = 1;
     for (int k = 0; k < n_dims; k++) given *= shape[k];
     if (dtype == NF_I32 && a->dtype == NF_I32) {
-      if (given != count || memcmp(a->data, data, (size_t)count * 4) != 0) test_fail(__FILE__, __LINE__, "%s differs", name);
+      if (given != count || memcmp(a->data, data, (size_t)count * 4) != 0)
+        test_fail(__FILE__, __LINE__, "%s differs", name);
       return;
     }
     if (dtype == NF_BOOL && a->dtype == NF_BOOL) {
-      if (given != count || memcmp(a->data, data, (size_t)count) != 0) test_fail(__FILE__, __LINE__, "%s differs", name);
+      if (given != count || memcmp(a->data, data, (size_t)count) != 0)
+        test_fail(__FILE__, __LINE__, "%s differs", name);
       return;
     }
     if (given != count || dtype != NF_F32 || a->dtype != NF_F32) {
@@ -79,8 +79,10 @@ static inline const nf_weights *golden_weights(void) {
   const char *manifest = test_reference("network/params_manifest.tsv"), *kept = getenv("NATIVEFOLD_SEEDED_WEIGHTS");
   if (!manifest) return NULL;
   char path[4096];
-  if (kept) snprintf(path, sizeof path, "%s", kept);
-  else snprintf(path, sizeof path, "%s/seeded.nfw", test_dir());
+  if (kept)
+    snprintf(path, sizeof path, "%s", kept);
+  else
+    snprintf(path, sizeof path, "%s/seeded.nfw", test_dir());
   if (!nf_file_exists(path) && weights_write_random(manifest, path) != NF_OK) {
     test_fail(__FILE__, __LINE__, "weights: %s", nf_message());
     return NULL;

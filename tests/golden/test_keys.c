@@ -1,9 +1,8 @@
 // The order of keys against the reference's own, and refusals of weights that do not fit.
-#include "fixture.h"
-
 #include <jansson.h>
 
 #include "base/str.h"
+#include "fixture.h"
 #include "model/network.h"
 
 static nf_model *tiny(void) {
@@ -18,7 +17,8 @@ static nf_model *tiny(void) {
 
 static nf_key key_of(const json_t *entry, const char *name) {
   const json_t *pair = json_object_get(entry, name);
-  return (nf_key){{(uint32_t)json_integer_value(json_array_get(pair, 0)), (uint32_t)json_integer_value(json_array_get(pair, 1))}};
+  return (nf_key){
+      {(uint32_t)json_integer_value(json_array_get(pair, 0)), (uint32_t)json_integer_value(json_array_get(pair, 1))}};
 }
 
 TEST(keys_equal_the_reference) {
@@ -129,9 +129,9 @@ TEST(refusals) {
   CHECK_STR(message, "");
   weights_close(weights);
 
-  static const char *const names[] = {"diffuser/evoformer/left_single/weights", "diffuser/distogram_head/half_logits/weights",
-                                      "diffuser/~/diffusion_head/output_norm/scale",
-                                      "diffuser/confidence_head/plddt_logits/weights"};
+  static const char *const names[] = {
+      "diffuser/evoformer/left_single/weights", "diffuser/distogram_head/half_logits/weights",
+      "diffuser/~/diffusion_head/output_norm/scale", "diffuser/confidence_head/plddt_logits/weights"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     char *line = strstr(all.data, names[i]), *end = line ? strchr(line, '\n') : NULL;
     CHECK(line && end);

@@ -1,6 +1,5 @@
 // The network on a small configuration with trained weights: no dimension is wired into the code.
 #include "fixture.h"
-
 #include "model/network.h"
 
 static nf_arena *arena;
@@ -44,7 +43,9 @@ TEST(dimensions) {
 TEST(trunk) {
   if (!ready()) SKIP("reference data absent: network_tiny/");
   nf_trace trace = {&golden, golden_seam};
-  trunk_options options = {.num_recycles = 1, .num_msa = 1024, .trace = &trace,
+  trunk_options options = {.num_recycles = 1,
+                           .num_msa = 1024,
+                           .trace = &trace,
                            .key = golden_key(golden_find(golden.arrays, golden.n, "trunk_key"))};
   REQUIRE_OK(trunk_run(model, &batch, &options, arena, &trunk));
   distogram_output d;
@@ -58,7 +59,7 @@ TEST(denoise) {
   if (!ready() || !trunk.pair) SKIP("reference data absent: network_tiny/");
   static const char *const prefixes[] = {"denoise_hi", "denoise_mid", "denoise_lo"};
   nf_trace trace = {&golden, golden_seam};
-  float *out = NF_NEW(arena, float, batch.n_token * batch.n_slot * 3);
+  float *out = NF_NEW(arena, float, batch.n_token *batch.n_slot * 3);
   for (int i = 0; i < 3; i++) {
     char name[64];
     snprintf(name, sizeof name, "%s_in", prefixes[i]);
@@ -66,15 +67,17 @@ TEST(denoise) {
     snprintf(name, sizeof name, "%s_noise_level", prefixes[i]);
     const nf_array *level = golden_find(golden.arrays, golden.n, name);
     if (in && level)
-      CHECK_OK(diffusion_denoise(model, &batch, &trunk, in->data, *(const float *)level->data, prefixes[i], &trace, arena,
-                                 out));
+      CHECK_OK(diffusion_denoise(model, &batch, &trunk, in->data, *(const float *)level->data, prefixes[i], &trace,
+                                 arena, out));
   }
 }
 
 TEST(sampling_and_confidence) {
   if (!ready() || !trunk.pair) SKIP("reference data absent: network_tiny/");
   nf_trace trace = {&golden, golden_seam};
-  diffusion_options options = {.steps = 20, .n_samples = 1, .trace = &trace,
+  diffusion_options options = {.steps = 20,
+                               .n_samples = 1,
+                               .trace = &trace,
                                .key = golden_key(golden_find(golden.arrays, golden.n, "sample_key"))};
   float *positions;
   REQUIRE_OK(diffusion_run(model, &batch, &trunk, &options, arena, &positions));
@@ -96,8 +99,9 @@ TEST(plain_device) {
   nf_model *plain;
   REQUIRE_OK(model_create(weights, "plain", &plain));
   confidence_output a, b;
-  float *positions = NF_NEW(arena, float, batch.n_token * batch.n_slot * 3);
-  for (int64_t i = 0; i < batch.n_token * batch.n_slot * 3; i++) positions[i] = batch.ref_pos[i] + (float)(i / 72) * 3.8f;
+  float *positions = NF_NEW(arena, float, batch.n_token *batch.n_slot * 3);
+  for (int64_t i = 0; i < batch.n_token * batch.n_slot * 3; i++)
+    positions[i] = batch.ref_pos[i] + (float)(i / 72) * 3.8f;
   REQUIRE_OK(confidence_run(model, &batch, &trunk, positions, NULL, arena, &a));
   REQUIRE_OK(confidence_run(plain, &batch, &trunk, positions, NULL, arena, &b));
   int64_t n = batch.n_token;

@@ -92,8 +92,9 @@ PLAIN_OP(atom_attention) {
         for (int64_t l = 0; l < n_k; l++) {
           const float *key = k + (batch * n_s * n_q + keys[l]) * hd + head * d;
           s[l] = keys[l] < 0 ? 0.0f : (float)(plain_dot(d, q + head * d, key, 1) / sqrt((double)d));
-          s[l] += 1e9f * (a->query_mask.data[subset * n_q + query] - 1.0f) * (a->key_mask.data[subset * n_k + l] - 1.0f) +
-                  a->logits.data[((subset * heads + a->first_head + head) * n_k + l) * n_q + query];
+          s[l] +=
+              1e9f * (a->query_mask.data[subset * n_q + query] - 1.0f) * (a->key_mask.data[subset * n_k + l] - 1.0f) +
+              a->logits.data[((subset * heads + a->first_head + head) * n_k + l) * n_q + query];
           most = s[l] > most ? s[l] : most;
         }
         double total = 0;
@@ -133,7 +134,8 @@ CPU_OP(pair_logits) {
           kernels->pack(c, m, h, 1, c, packed, 0, (m + kernels->nr - 1) / kernels->nr);
           kernels->gemm(n_head, m, c, a->w.data, 1, n_head, packed, out, m, false);
           for (int64_t head = 0; head < n_head; head++)
-            memcpy(a->out.data + ((b * n_head + head) * n_k + k) * n_q + first, out + head * m, (size_t)m * sizeof(float));
+            memcpy(a->out.data + ((b * n_head + head) * n_k + k) * n_q + first, out + head * m,
+                   (size_t)m * sizeof(float));
         }
   }
   context_reset(context, mark);
@@ -193,7 +195,8 @@ CPU_OP(attention) {
             float *to = o + (b * n + from) * hd + head * d;
             kernels->attention(rows, n, d, scale, q + from * 4 * hd, 4 * hd, q + hd, 4 * hd, q + 2 * hd, 4 * hd,
                                a->logits.data + head * n * n + from, n, key_add, to, hd, mine);
-            for (int64_t r = 0; r < rows; r++) kernels->sigmoid_multiply(d, q + (from + r) * 4 * hd + 3 * hd, to + r * hd);
+            for (int64_t r = 0; r < rows; r++)
+              kernels->sigmoid_multiply(d, q + (from + r) * 4 * hd + 3 * hd, to + r * hd);
           }
 #pragma omp for schedule(dynamic) collapse(2)
       for (int64_t part = 0; part < n_parts; part++)
@@ -250,8 +253,10 @@ CPU_OP(atom_attention) {
           bool key_masked = false, query_masked = false;
           for (int64_t l = 0; l < n_k; l++) {
             int32_t from = a->key_index[s * n_k + l];
-            if (from < 0) memset(keys + l * 2 * hd, 0, (size_t)(2 * hd) * sizeof(float));
-            else memcpy(keys + l * 2 * hd, kv + (b * n_s * n_q + from) * 2 * hd, (size_t)(2 * hd) * sizeof(float));
+            if (from < 0)
+              memset(keys + l * 2 * hd, 0, (size_t)(2 * hd) * sizeof(float));
+            else
+              memcpy(keys + l * 2 * hd, kv + (b * n_s * n_q + from) * 2 * hd, (size_t)(2 * hd) * sizeof(float));
             key_masked |= key_mask[l] == 0;
           }
           for (int64_t l = 0; l < n_q; l++) query_masked |= query_mask[l] == 0;

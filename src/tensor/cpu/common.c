@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"     // nf_seconds
+#include "base/log.h"  // nf_seconds
 #include "base/memory.h"
 #include "tensor/cpu/cpu.h"
 
@@ -24,8 +24,9 @@ float *cpu_pack(nf_context *context, int64_t k, int64_t n, const float *w, int64
   return packed;
 }
 
-float *cpu_column(const cpu_kernels *kernels, int64_t m, int64_t n, int64_t k, const float *a, const float *w, int64_t w_k,
-                  int64_t p, float *y, int64_t ldy, float *scratch, int64_t *ret_first, int64_t *ret_width) {
+float *cpu_column(const cpu_kernels *kernels, int64_t m, int64_t n, int64_t k, const float *a, const float *w,
+                  int64_t w_k, int64_t p, float *y, int64_t ldy, float *scratch, int64_t *ret_first,
+                  int64_t *ret_width) {
   int64_t first = p * kernels->nr, width = cpu_min(kernels->nr, n - first);
   float *packed = scratch, *out = scratch + cpu_packed_size(kernels, k, kernels->nr);
   kernels->pack(k, width, w + first, w_k, 1, packed, 0, 1);
@@ -61,8 +62,8 @@ void cpu_norm_rows(const op_norm *norm, const op_condition *condition, const flo
   int64_t p = tensor_rows(condition->scale);
   for (int64_t i = 0; i < n; i++) {
     int64_t row = (first + i) % p * c;
-    kernels->layer_norm(1, c, x + (first + i) * c, c, condition->scale.data + row, condition->shift.data + row, y + i * c,
-                        c);
+    kernels->layer_norm(1, c, x + (first + i) * c, c, condition->scale.data + row, condition->shift.data + row,
+                        y + i * c, c);
   }
 }
 
@@ -127,13 +128,13 @@ static const char *description(void) {
   return text;
 }
 
-#define SHARED                                                                                                       \
-  .allocate = allocate, .release = free, .upload = copy, .download = copy, .host_memory = true, .gather = cpu_gather,  \
-  .copy_columns = cpu_copy_columns, .scale = cpu_scale, .outer_sum = cpu_outer_sum,                                  \
-  .relative_embed = cpu_relative_embed, .relative_concat = cpu_relative_concat, .add_rows = cpu_add_rows,            \
-  .msa_embed = cpu_msa_embed, .distance_embed = cpu_distance_embed, .template_embed = cpu_template_embed,            \
-  .atom_embed = cpu_atom_embed, .atom_pair = cpu_atom_pair, .atoms_to_tokens = cpu_atoms_to_tokens,                  \
-  .expectation = cpu_expectation, .augment = cpu_augment, .add_normals = cpu_add_normals,                            \
+#define SHARED                                                                                                        \
+  .allocate = allocate, .release = free, .upload = copy, .download = copy, .host_memory = true, .gather = cpu_gather, \
+  .copy_columns = cpu_copy_columns, .scale = cpu_scale, .outer_sum = cpu_outer_sum,                                   \
+  .relative_embed = cpu_relative_embed, .relative_concat = cpu_relative_concat, .add_rows = cpu_add_rows,             \
+  .msa_embed = cpu_msa_embed, .distance_embed = cpu_distance_embed, .template_embed = cpu_template_embed,             \
+  .atom_embed = cpu_atom_embed, .atom_pair = cpu_atom_pair, .atoms_to_tokens = cpu_atoms_to_tokens,                   \
+  .expectation = cpu_expectation, .augment = cpu_augment, .add_normals = cpu_add_normals,                             \
   .measure_peak = measure_peak, .description = description
 
 const nf_ops cpu_ops = {.name = "cpu",

@@ -68,8 +68,9 @@ static inline int64_t cpu_column_scratch(const cpu_kernels *kernels, int64_t m, 
 }
 // Columns of panel p of A (m, k) W (k, n) into y (m, ldy); ldy 0: into scratch, with rows as far apart as the panel is
 // wide. Returns y's place; *ret_width: the panel's columns, *ret_first its first.
-float *cpu_column(const cpu_kernels *kernels, int64_t m, int64_t n, int64_t k, const float *a, const float *w, int64_t w_k,
-                  int64_t p, float *y, int64_t ldy, float *scratch, int64_t *ret_first, int64_t *ret_width);
+float *cpu_column(const cpu_kernels *kernels, int64_t m, int64_t n, int64_t k, const float *a, const float *w,
+                  int64_t w_k, int64_t p, float *y, int64_t ldy, float *scratch, int64_t *ret_first,
+                  int64_t *ret_width);
 static inline int64_t cpu_columns(const cpu_kernels *kernels, int64_t n) { return (n + kernels->nr - 1) / kernels->nr; }
 
 // How M rows are cut into panels that all threads share: each a multiple of `unit` rows but the last.

@@ -62,21 +62,23 @@ CPU_OP(outer_sum) {
     }
 }
 
-static int clip(int x, int most) { return x < 0 ? 0 : x > most ? most : x; }
+static int clip(int64_t x, int most) { return x < 0 ? 0 : x > most ? most : (int)x; }
 
 // The pair's classes: two of one-hot offsets, the flag, the chain offset; index into RELATIVE_CLASSES rows.
 static void relative_classes(const op_relative *r, int64_t i, int64_t j, int classes[4]) {
   enum { OFFSETS = 2 * RELATIVE_MAX_INDEX + 2 };
-  bool same_chain = r->asym_id[i] == r->asym_id[j], same_residue = same_chain && r->residue_index[i] == r->residue_index[j],
+  bool same_chain = r->asym_id[i] == r->asym_id[j],
+       same_residue = same_chain && r->residue_index[i] == r->residue_index[j],
        same_entity = r->entity_id[i] == r->entity_id[j];
-  classes[0] = same_chain ? clip(r->residue_index[i] - r->residue_index[j] + RELATIVE_MAX_INDEX, 2 * RELATIVE_MAX_INDEX)
-                          : OFFSETS - 1;
-  classes[1] = OFFSETS + (same_residue ? clip(r->token_index[i] - r->token_index[j] + RELATIVE_MAX_INDEX,
+  classes[0] =
+      same_chain ? clip((int64_t)r->residue_index[i] - r->residue_index[j] + RELATIVE_MAX_INDEX, 2 * RELATIVE_MAX_INDEX)
+                 : OFFSETS - 1;
+  classes[1] = OFFSETS + (same_residue ? clip((int64_t)r->token_index[i] - r->token_index[j] + RELATIVE_MAX_INDEX,
                                               2 * RELATIVE_MAX_INDEX)
                                        : OFFSETS - 1);
   classes[2] = same_entity ? 2 * OFFSETS : -1;
   classes[3] = 2 * OFFSETS + 1 +
-               (same_entity ? clip(r->sym_id[i] - r->sym_id[j] + RELATIVE_MAX_CHAIN, 2 * RELATIVE_MAX_CHAIN)
+               (same_entity ? clip((int64_t)r->sym_id[i] - r->sym_id[j] + RELATIVE_MAX_CHAIN, 2 * RELATIVE_MAX_CHAIN)
                             : 2 * RELATIVE_MAX_CHAIN + 1);
 }
 
@@ -253,8 +255,8 @@ CPU_OP(atom_pair) {
           const float *p = a->positions.data + query * 3, *k = from < 0 ? zero : a->positions.data + from * 3;
           float d[3] = {p[0] - k[0], p[1] - k[1], p[2] - k[2]}, inverse = 1.0f / (1.0f + dot3(d, d));
           for (int64_t e = 0; e < c; e++)
-            y[e] += d[0] * a->w_offsets.data[e] + d[1] * a->w_offsets.data[c + e] + d[2] * a->w_offsets.data[2 * c + e] +
-                    inverse * a->w_distances.data[e] + a->w_valid.data[e];
+            y[e] += d[0] * a->w_offsets.data[e] + d[1] * a->w_offsets.data[c + e] +
+                    d[2] * a->w_offsets.data[2 * c + e] + inverse * a->w_distances.data[e] + a->w_valid.data[e];
         }
         relu_row(c, y, a->w_mlp[0].data, first);
         relu_row(c, first, a->w_mlp[1].data, second);
@@ -329,8 +331,8 @@ CPU_OP(augment) {
       float d[3];
       for (int s = 0; s < 3; s++) d[s] = x[i * 3 + s] - (float)center[s];
       for (int s = 0; s < 3; s++)
-        x[i * 3 + s] = (d[0] * rotation[s] + d[1] * rotation[3 + s] + d[2] * rotation[6 + s] + translation[s]) *
-                       a->mask.data[i];
+        x[i * 3 + s] =
+            (d[0] * rotation[s] + d[1] * rotation[3 + s] + d[2] * rotation[6 + s] + translation[s]) * a->mask.data[i];
     }
   }
 }

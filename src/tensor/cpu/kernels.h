@@ -17,20 +17,20 @@ typedef struct {
   void (*pack)(int64_t k, int64_t n, const float *b, int64_t b_k, int64_t b_n, float *packed, int64_t first,
                int64_t last);
   // C (m, n) = A B, or += if add. Element (i, l) of A is a[i * a_m + l * a_k]; one of a_m and a_k is 1.
-  void (*gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_m, int64_t a_k, const float *packed,
-               float *c, int64_t ldc, bool add);
+  void (*gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_m, int64_t a_k, const float *packed, float *c,
+               int64_t ldc, bool add);
 
   // Rows (m, c): y = (x - mean) / sqrt(variance + 1e-5) * scale + offset; scale and offset may be NULL.
   void (*layer_norm)(int64_t m, int64_t c, const float *x, int64_t ldx, const float *scale, const float *offset,
                      float *y, int64_t ldy);
   // The same for columns: x (c, m) with stride ldx between channels, y likewise.
-  void (*layer_norm_columns)(int64_t m, int64_t c, const float *x, int64_t ldx, const float *scale,
-                             const float *offset, float *y, int64_t ldy);
+  void (*layer_norm_columns)(int64_t m, int64_t c, const float *x, int64_t ldx, const float *scale, const float *offset,
+                             float *y, int64_t ldy);
   // y (n, m) = x (m, n) transposed.
   void (*transpose)(int64_t m, int64_t n, const float *x, int64_t ldx, float *y, int64_t ldy);
   // Elementwise over n floats.
-  void (*sigmoid)(int64_t n, float *x);                                    // x = 1 / (1 + exp(-x))
-  void (*sigmoid_multiply)(int64_t n, const float *gate, float *x);        // x *= sigmoid(gate)
+  void (*sigmoid)(int64_t n, float *x);                              // x = 1 / (1 + exp(-x))
+  void (*sigmoid_multiply)(int64_t n, const float *gate, float *x);  // x *= sigmoid(gate)
   // y = sigmoid(gate) x mask factor
   void (*gate_masked)(int64_t n, const float *gate, const float *x, const float *mask, float factor, float *y);
   void (*swish_multiply)(int64_t n, const float *gate, const float *x, float *y);  // y = gate sigmoid(gate) x
@@ -43,9 +43,9 @@ typedef struct {
   //   bias[key * ldbias + query] is added, key_add[key] too; either may be NULL
   //   o (n_query, d), stride ldo
   //   scratch: cpu_attention_scratch(n_key, d) floats
-  void (*attention)(int64_t n_query, int64_t n_key, int64_t d, float scale, const float *q, int64_t ldq,
-                    const float *k, int64_t ldk, const float *v, int64_t ldv, const float *bias, int64_t ldbias,
-                    const float *key_add, float *o, int64_t ldo, float *scratch);
+  void (*attention)(int64_t n_query, int64_t n_key, int64_t d, float scale, const float *q, int64_t ldq, const float *k,
+                    int64_t ldk, const float *v, int64_t ldv, const float *bias, int64_t ldbias, const float *key_add,
+                    float *o, int64_t ldo, float *scratch);
   // Fused multiply-adds on registers alone, `rounds` times mr * 2 of them; returns a value that depends on all.
   float (*peak)(int64_t rounds);
 } cpu_kernels;

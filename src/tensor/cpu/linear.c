@@ -19,7 +19,8 @@ PLAIN_OP(linear) {
     for (int64_t r = 0; r < tensor_rows(a->x); r++) {
       const float *x = a->x.data + r * in;
       float *y = a->y.data + r * out;
-      if (a->normalise) plain_norm_row(&a->norm, in, x, h);
+      if (a->normalise)
+        plain_norm_row(&a->norm, in, x, h);
       else
         for (int64_t l = 0; l < in; l++) h[l] = x[l];
       if (a->relu_input)
@@ -90,7 +91,8 @@ static void few_rows_linear(nf_context *context, const op_linear *a, int64_t in,
 #pragma omp for schedule(dynamic)
     for (int64_t p = 0; p < cpu_columns(kernels, out); p++) {
       int64_t first, width;
-      float *y = cpu_column(kernels, m, out, in, copies ? h : a->x.data, a->w.data, out, p, NULL, 0, mine, &first, &width);
+      float *y =
+          cpu_column(kernels, m, out, in, copies ? h : a->x.data, a->w.data, out, p, NULL, 0, mine, &first, &width);
       if (tensor_given(a->bias))
         for (int64_t r = 0; r < m; r++)
           for (int64_t l = 0; l < width; l++) y[r * width + l] += a->bias.data[first + l];
@@ -154,8 +156,8 @@ static void few_rows_transition(nf_context *context, const op_transition *a, int
 #pragma omp for schedule(dynamic)
     for (int64_t p = 0; p < cpu_columns(kernels, hidden); p++) {
       float *gate = cpu_column(kernels, m, hidden, c, h, a->w1.data, 2 * hidden, p, NULL, 0, mine, &first, &width);
-      float *value = cpu_column(kernels, m, hidden, c, h, a->w1.data + hidden, 2 * hidden, p, NULL, 0, mine + up, &first,
-                                &width);
+      float *value =
+          cpu_column(kernels, m, hidden, c, h, a->w1.data + hidden, 2 * hidden, p, NULL, 0, mine + up, &first, &width);
       for (int64_t r = 0; r < m; r++)
         kernels->swish_multiply(width, gate + r * width, value + r * width, inner + r * hidden + first);
     }

@@ -51,8 +51,8 @@ PLAIN_OP(pair_average) {
       for (int64_t k = 0; k < n; k++) {
         plain_norm_row(&a->norm_pair, c, a->pair.data + (i * n + k) * c, p);
         for (int64_t head = 0; head < n_head; head++)
-          weights[(head * n + i) * n + k] = (float)plain_dot(c, p, a->w_logits.data + head, n_head) +
-                                            1e9f * (a->column_mask.data[k] - 1.0f);
+          weights[(head * n + i) * n + k] =
+              (float)plain_dot(c, p, a->w_logits.data + head, n_head) + 1e9f * (a->column_mask.data[k] - 1.0f);
       }
     for (int64_t i = 0; i < n_head * n; i++) {
       float most = -INFINITY;
@@ -68,8 +68,7 @@ PLAIN_OP(pair_average) {
     for (int64_t r = 0; r < n_row * n; r++) {
       for (int64_t l = 0; l < hd; l++) {
         double s = 0;
-        for (int64_t k = 0; k < n; k++)
-          s += (double)weights[(l / d * n + r % n) * n + k] * v[(r / n * n + k) * hd + l];
+        for (int64_t k = 0; k < n; k++) s += (double)weights[(l / d * n + r % n) * n + k] * v[(r / n * n + k) * hd + l];
         o[l] = (float)s * plain_sigmoid((float)plain_dot(c_m, h + r * c_m, a->wg.data + l, hd));
       }
       for (int64_t l = 0; l < c_m; l++) a->msa.data[r * c_m + l] += (float)plain_dot(hd, o, a->wo.data + l, c_m);
@@ -150,16 +149,16 @@ CPU_OP(pair_average) {
   size_t mark = context_here(context);
   nf_tensor weights = CONTEXT_4(context, 1, n_head, n, n);  // keys before queries
   int64_t flops = context->flops;
-  cpu_pair_logits(context, &(op_pair_logits){.x = tensor_4(a->pair.data, 1, n, n, c), .norm = a->norm_pair,
-                                             .w = a->w_logits, .out = weights});
+  cpu_pair_logits(context,
+                  &(op_pair_logits){
+                      .x = tensor_4(a->pair.data, 1, n, n, c), .norm = a->norm_pair, .w = a->w_logits, .out = weights});
   context->flops = flops;
   const float *wv = cpu_pack_weight(context, a->wv, c_m), *wg = cpu_pack_weight(context, a->wg, c_m),
               *wo = cpu_pack_weight(context, a->wo, hd);
   // Rows of the MSA that pass together: so many that their values of a head fill a panel.
   int64_t rows = d < kernels->nr ? kernels->nr / d : 1, n_parts = (n_row + rows - 1) / rows;
   int64_t packed_floats = cpu_packed_size(kernels, n, rows * d), stride;
-  float *scratch = cpu_thread_scratch(
-      context, rows * n * (c_m + 3 * hd) + 2 * n * rows * d + packed_floats, &stride);
+  float *scratch = cpu_thread_scratch(context, rows * n * (c_m + 3 * hd) + 2 * n * rows * d + packed_floats, &stride);
   if (!context->dry) {
 #pragma omp parallel num_threads(context->n_threads)
     {

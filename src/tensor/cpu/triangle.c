@@ -51,7 +51,7 @@ PLAIN_OP(triangle_attention) {
     for (int64_t ij = 0; ij < n * n; ij++) plain_norm_row(&a->norm, c, a->x.data + ij * c, h + ij * c);
     for (int64_t i = 0; i < n; i++) {
       // Element j of row i, or of column i for the ending node.
-#define AT(j) ((a->ending ? (j) * n + i : i * n + (j)) * c)
+#define AT(j) ((a->ending ? (j)*n + i : i * n + (j)) * c)
       for (int64_t j = 0; j < n; j++)
         for (int64_t l = 0; l < hd; l++) {
           q[j * hd + l] = (float)plain_dot(c, h + AT(j), a->wq.data + l * c, 1);
@@ -170,8 +170,8 @@ CPU_OP(triangle_attention) {
   nf_tensor bias = CONTEXT_4(context, 1, n_head, n, n);  // keys before queries
   // Its FLOPs are counted in this op's already.
   int64_t flops = context->flops;
-  cpu_pair_logits(context, &(op_pair_logits){.x = tensor_4(a->x.data, 1, n, n, c), .norm = a->norm, .w = a->w_bias,
-                                             .out = bias});
+  cpu_pair_logits(
+      context, &(op_pair_logits){.x = tensor_4(a->x.data, 1, n, n, c), .norm = a->norm, .w = a->w_bias, .out = bias});
   context->flops = flops;
   const float *w[4] = {cpu_pack(context, c, hd, a->wq.data, 1, c), cpu_pack(context, c, hd, a->wk.data, 1, c),
                        cpu_pack(context, c, hd, a->wv.data, hd, 1), cpu_pack(context, c, hd, a->wg.data, 1, c)};
