@@ -104,6 +104,9 @@ $(RDKIT_LIB): src/chem/rdkit.cc src/chem/rdkit.h
 	$(call SAY,CXX $<)
 	$(Q)$(CXX) $(CXXFLAGS_ALL) -shared -o $@ $< -lRDKitDistGeomHelpers -lRDKitSmilesParse -lRDKitGraphMol -lRDKitRDGeneral -lRDKitRDGeometryLib
 
+$(BUILD)/fold_one: $(BUILD)/examples/fold_one.o $(LIB)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIB) $(LIBS) $(GOMP)
+
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/test.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/tests/test.o $(LIB) $(LIBS) $(GOMP)
 
@@ -134,11 +137,11 @@ install: all
 
 check-binaries: $(TEST_BINARIES)
 ifeq ($(ROOMS),$(ALL_ROOMS))
-check: all
+check: all $(BUILD)/fold_one
 endif
 check: $(TEST_BINARIES)
 ifeq ($(LEVEL),2)
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan asan=1 all check-binaries
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan asan=1 all check-binaries $(BUILD)-asan/fold_one
 	@BUILD=$(BUILD) tests/run.sh $(TEST_BINARIES) $(SCRIPTS) "env BUILD=$(BUILD)-asan" \
 	  $(TEST_BINARIES:$(BUILD)/%=$(BUILD)-asan/%) $(SCRIPTS) "tools/fuzz.sh $(BUILD) $(FUZZ_SECONDS)"
 else

@@ -44,6 +44,11 @@ int main(int argc, char **argv) {
   if (argc < 1) return NF_INPUT;
   const char *base = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
   bool flags_only = argc > 1 && argv[1][0] == '-';
+  char predict[] = "predict";
+  if (strcmp(base, "alphafold3") == 0) {  // an existing script changes one word
+    argv[0] = predict;
+    return cli_predict(argc, argv);
+  }
   if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0)) {
     printf("nativefold %s\n", NATIVEFOLD_VERSION);
     return 0;
@@ -52,8 +57,8 @@ int main(int argc, char **argv) {
     usage(stdout);
     return 0;
   }
-  if (strcmp(base, "alphafold3") == 0 || flags_only) {
-    argv[0] = (char[]){"predict"};
+  if (flags_only) {
+    argv[0] = predict;
     return cli_predict(argc, argv);
   }
   if (argc < 2) {

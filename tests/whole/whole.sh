@@ -1,0 +1,78 @@
+#!/bin/sh
+# From job file to files with the demo weights, with few steps: what the demo shows, as a test.
+# BUILD: where the program is. Ends with the count that run.sh adds up.
+build=${BUILD:-build}
+nativefold=$build/nativefold
+dir=$(mktemp -d /tmp/nativefold_whole_XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+passed=0 failed=0 skipped=0
+check() {  # check NAME COMMAND...: the command must succeed
+  name=$1
+  shift
+  if "$@" >"$dir/log" 2>&1; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "  FAIL $name"
+    sed 's/^/    /' "$dir/log" | tail -n 5
+  fi
+}
+skip() { echo "  SKIP: $1"; skipped=$((skipped + 1)); }
+few="--device=cpu --num_recycles=1 --diffusion_steps=20 --num_diffusion_samples=2"
+
+if [ -f "$build/libnativefold_rdkit.so" ]; then
+  # shellcheck disable=SC2086
+  check "the demo job folds" "$nativefold" predict --json_path=data/demo/demo_5i55.json --model_dir=data/demo \
+    --output_dir="$dir/a" $few
+  check "every sample is the crystal's helix" "$nativefold" compare --reference=data/demo/demo_5i55_reference.pdb \
+    --max_ca_rmsd=0.3 "$dir"/a/demo_5i55/seed-*/*_model.cif
+  for file in model.cif confidences.json summary_confidences.json ranking_scores.csv data.json; do
+    check "$file is there" test -s "$dir/a/demo_5i55/demo_5i55_$file"
+  done
+  check "nothing half-written is left" sh -c "! find '$dir/a' -name '*.tmp*' | grep ."
+  # shellcheck disable=SC2086
+  "$nativefold" predict --json_path=data/demo/demo_5i55.json --model_dir=data/demo --output_dir="$dir/b" $few >"$dir/log" 2>&1
+  check "the same seed gives the same file" cmp "$dir/a/demo_5i55/demo_5i55_confidences.json" \
+    "$dir/b/demo_5i55/demo_5i55_confidences.json"
+  # shellcheck disable=SC2086
+  "$nativefold" predict --json_path=data/demo/demo_5i55.json --model_dir=data/demo --output_dir="$dir/b" $few >"$dir/log" 2>&1
+  check "a second run gets a directory of its own" sh -c "test \$(ls '$dir/b' | wc -l) = 2"
+  check "features are written" "$nativefold" featurise --json_path=data/demo/demo_5i55.json --output="$dir/f.npz"
+  # A bare machine: the program alone, none of its libraries of the chemistry.
+  cp "$nativefold" "$dir/bare"
+  # shellcheck disable=SC2086
+  check "a feature file folds where nothing is installed" env -i HOME="$dir" "$dir/bare" fold --features="$dir/f.npz" \
+    --model_dir=data/demo --output_dir="$dir/c" $few
+  atoms() { awk '$1 == "ATOM" {print $4, $11, $12, $13}' "$1"; }
+  atoms "$dir/a/demo_5i55/demo_5i55_model.cif" >"$dir/atoms_a"
+  atoms "$dir"/c/f/f_model.cif >"$dir/atoms_c"
+  check "it gives the job's coordinates" cmp "$dir/atoms_a" "$dir/atoms_c"
+  check "there are 185 atoms" test "$(wc -l <"$dir/atoms_a")" = 185
+  # shellcheck disable=SC2086
+  check "compressed files on request" "$nativefold" predict --json_path=data/demo/demo_5i55.json --model_dir=data/demo \
+    --output_dir="$dir/d" --compress_large_output_files --save_embeddings --save_distogram --device=cpu --num_recycles=1 \
+    --diffusion_steps=2 --num_diffusion_samples=1
+  for file in demo_5i55_model.cif.zst demo_5i55_confidences.json.zst seed-1_embeddings/demo_5i55_seed-1_embeddings.npz \
+    seed-1_distogram/demo_5i55_seed-1_distogram.npz; do
+    check "$file is there" test -s "$dir/d/demo_5i55/$file"
+  done
+  mkdir "$dir/jobs"
+  cp data/demo/demo_5i55.json "$dir/jobs/good.json"
+  echo '{"name": 1}' >"$dir/jobs/bad.json"
+  "$nativefold" predict --input_dir="$dir/jobs" --model_dir=data/demo --output_dir="$dir/e" --device=cpu --num_recycles=1 \
+    --diffusion_steps=2 --num_diffusion_samples=1 >"$dir/log" 2>&1
+  check "a directory with a bad job exits with 1" test $? = 1
+  check "its good job is folded" test -s "$dir/e/demo_5i55/demo_5i55_model.cif"
+  check "the example of the C API runs" "$build/fold_one" data/demo data/demo/demo_5i55.json "$dir/g"
+  check "and writes files" test -s "$dir/g/demo_5i55_model.cif"
+else
+  skip "RDKit is not installed: no conformers, so no job files"
+fi
+check "alphafold3 as a name means predict" sh -c "ln -s '$(realpath "$nativefold")' '$dir/alphafold3' && '$dir/alphafold3' --help | grep -q json_path"
+if command -v g++ >/dev/null; then
+  check "the public header is C++ too" sh -c "printf '#include <nativefold.h>\nint main() {}\n' | g++ -Iinclude -Wall -Werror -x c++ -fsyntax-only -"
+else
+  skip "g++ is not installed"
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
