@@ -4,12 +4,16 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/str.h"
+#include "chem/conformer.h"
+
 const char *job_kind_name(nf_chain_kind kind) {
   static const char *const names[] = {"protein", "rna", "dna", "ligand", "water"};
   return names[kind];
 }
 
 int job_chain_length(const job_chain *chain) {
+  if (chain->smiles) return 1;
   if (chain->kind == NF_LIGAND) return chain->n_codes;
   return (int)strlen(chain->sequence);
 }
@@ -18,13 +22,47 @@ const char **job_chain_residues(const job_chain *chain, nf_arena *arena, int *re
   int n = job_chain_length(chain);
   const char **codes = NF_NEW(arena, const char *, n + 1);
   for (int i = 0; i < n; i++) {
-    codes[i] = chain->kind == NF_LIGAND ? chain->codes[i] : residue_code(chain->kind, chain->sequence[i]);
+    codes[i] = chain->smiles              ? nf_arena_printf(arena, "LIG_%s", chain->id)
+               : chain->kind == NF_LIGAND ? chain->codes[i]
+                                          : residue_code(chain->kind, chain->sequence[i]);
   }
   // The last modification of a position counts.
   for (int i = 0; i < chain->n_modifications; i++)
     codes[chain->modifications[i].position - 1] = chain->modifications[i].code;
   *ret_n = n;
   return codes;
+}
+
+nf_status job_dictionary(const nf_job *job, const nf_ccd *ccd, nf_arena *arena, nf_ccd **ret_dictionary) {
+  nf_ccd *own = ccd_overlay(ccd, arena);
+  nf_status status = NF_OK;
+  nf_str label = {0};
+  *ret_dictionary = NULL;
+  if (job->user_ccd) {
+    nf_str_printf(&label, "%s: userCCD", job->path);
+    NF_TRY_GOTO(fail, ccd_overlay_read(own, label.data, job->user_ccd, strlen(job->user_ccd)));
+  }
+  for (int i = 0; i < job->n_chains; i++) {
+    const job_chain *chain = &job->chains[i];
+    if (!chain->smiles) continue;
+    int n;
+    const char *code = job_chain_residues(chain, arena, &n)[0];
+    nf_str_free(&label);
+    nf_str_printf(&label, "%s: ligand %s: smiles", job->path, chain->id);
+    if (ccd_find(own, code)) {
+      status = nf_fail(NF_INPUT, "%s: would be named %s, which is a component already, give the ligand another id",
+                       label.data, code);
+      goto fail;
+    }
+    NF_TRY_GOTO(fail, conformer_add_smiles(own, label.data, code, chain->smiles));
+  }
+  nf_str_free(&label);
+  *ret_dictionary = own;
+  return NF_OK;
+fail:
+  nf_str_free(&label);
+  ccd_close(own);
+  return status;
 }
 
 const char *job_sanitised_name(const nf_job *job, nf_arena *arena) {

@@ -1,4 +1,5 @@
-// A job: what to fold. Read from the alphafold3 dialect; becomes NAME_data.json once MSAs and templates are in.
+// A job: what to fold. Read from the alphafold3 dialect or the AlphaFold Server's; becomes NAME_data.json once MSAs and
+// templates are in.
 #ifndef NF_INPUT_JOB_H
 #define NF_INPUT_JOB_H
 
@@ -37,12 +38,12 @@ typedef struct {
   const job_template *templates;
   int n_codes;  // ligand: CCD codes, one residue each
   const char *const *codes;
-  const char *smiles;  // ligand; refused until the program reads them
+  const char *smiles;  // ligand, in place of codes: NULL if none
 } job_chain;
 
 typedef struct {
   const char *chain1, *atom1, *chain2, *atom2;
-  int residue1, residue2;  // 1-based
+  int residue1, residue2;  // 1-based, within the chain
 } job_bond;
 
 typedef struct {
@@ -53,22 +54,32 @@ typedef struct {
   int n_chains;
   const job_chain *chains;  // in the order of `sequences`
   int n_bonds;
-  const job_bond *bonds;  // bondedAtomPairs; refused until the program reads them
-  const char *user_ccd;   // userCCD text; refused until the program reads it
+  const job_bond *bonds;  // bondedAtomPairs: chains and residues exist; whether the atoms do, features/ says
+  const char *user_ccd;   // userCCD text, checked; NULL if none
   int version;            // 1 to 4
 } nf_job;
 
-// Reads a job file (relative paths in it are taken from its directory) into the arena. Whether a CCD code is known, and
-// whether a template's mmCIF holds what its indices name, is left to the rooms that open them.
-NF_CHECKED nf_status job_read(const char *path, nf_arena *arena, nf_job *ret_job);
+// Reads a file of jobs (relative paths in it are taken from its directory) into the arena: one in the alphafold3
+// dialect, or a list of them in the AlphaFold Server's, whose jobs without seeds are given one at random. Whether a CCD
+// code or an atom is known, a SMILES makes a molecule, and a template's mmCIF holds what its indices name, is left to
+// the rooms that open them (features_check).
+NF_CHECKED nf_status jobs_read(const char *path, nf_arena *arena, int *ret_n, nf_job **ret_jobs);
 // The same from text; `path` names it in messages and is the base of relative paths.
+NF_CHECKED nf_status jobs_parse(const char *path, const char *text, size_t length, nf_arena *arena, int *ret_n,
+                                nf_job **ret_jobs);
+// The same where one job is wanted: a list of several is refused.
+NF_CHECKED nf_status job_read(const char *path, nf_arena *arena, nf_job *ret_job);
 NF_CHECKED nf_status job_parse(const char *path, const char *text, size_t length, nf_arena *arena, nf_job *ret_job);
+
+// The job's dictionary: an overlay of `ccd` (closed by the caller before it) with the components of userCCD, and for
+// every ligand given by SMILES one that is named by job_chain_residues. They live in the arena.
+NF_CHECKED nf_status job_dictionary(const nf_job *job, const nf_ccd *ccd, nf_arena *arena, nf_ccd **ret_dictionary);
 
 // "protein", "rna", "dna", "ligand": the key of a chain's kind in the job file.
 const char *job_kind_name(nf_chain_kind kind);
 // Residues of a polymer, components of a ligand.
 int job_chain_length(const job_chain *chain);
-// The residue codes of a chain, a polymer's after its modifications; (n) strings.
+// The residue codes of a chain, a polymer's after its modifications; (n) strings. A SMILES ligand L is "LIG_L".
 const char **job_chain_residues(const job_chain *chain, nf_arena *arena, int *ret_n);
 
 // Refuses MSAs and templates that are set only partly where a search is to fill the rest (it fills both MSAs of a

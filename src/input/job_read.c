@@ -1,7 +1,6 @@
-// Job files: JSON in the alphafold3 dialect, versions 1 to 4.
+// Job files: JSON in the alphafold3 dialect, versions 1 to 4, and in the AlphaFold Server's.
 //
-// Every value is checked here, so that the rooms after this one may rely on it. What a later version of the program
-// will read (SMILES, userCCD, bondedAtomPairs, the server's dialect) is refused by name, never left out silently.
+// Every value is checked here, so that the rooms after this one may rely on it.
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
@@ -9,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -33,6 +33,7 @@ typedef struct {
   const char *directory;  // relative paths start here: "" or ending in a slash
   nf_arena *arena;
   const char *where;  // of the entry being read: "protein A: "; "" outside of one
+  bool server;        // the job is in the AlphaFold Server's dialect
 } reader;
 
 // ---- Messages
@@ -135,6 +136,7 @@ static nf_status check_text(const reader *r, const char *field, const char *file
 }
 
 static nf_status read_text_file(const reader *r, const char *field, const char *name, const char **ret_text) {
+  if (strstr(name, "://")) return refuse(r, field, "%s: is no file here, copy it and name the copy", shown(r, name));
   const char *path = name[0] == '/' ? name : nf_arena_printf(r->arena, "%s%s", r->directory, name);
   char *data = NULL;
   size_t size;
@@ -256,6 +258,7 @@ static nf_status read_modifications(const reader *r, const json_t *object, job_c
     const char *position_field = nf_arena_printf(r->arena, "%s.%s", at, position_key);
     if (!json_is_string(type)) return wrong_type(r, type_field, "a string with a CCD code", type);
     const char *code = json_string_value(type);
+    if (r->server && strncmp(code, "CCD_", 4) == 0) code += 4;
     if (!*code) return refuse(r, type_field, "is empty");
     if (strncmp(code, "CCD_", 4) == 0) {
       return refuse(r, type_field, "write %s without \"CCD_\"", shown(r, code));
@@ -353,8 +356,11 @@ static nf_status read_codes(const reader *r, const json_t *object, job_chain *ch
   if (smiles && !json_is_string(smiles)) return wrong_type(r, "smiles", "a string", smiles);
   if (smiles && json_string_length(smiles)) {
     if (json_array_size(list)) return refuse(r, "smiles", "only one of it and ccdCodes may be set");
-    return refuse(r, "smiles", "ligands given by SMILES are not read yet, give ccdCodes");
+    chain->smiles = nf_arena_strdup(r->arena, json_string_value(smiles));
+    return NF_OK;
   }
+  if (!list && smiles) return refuse(r, "smiles", "is empty");
+  if (!list) return refuse(r, "ccdCodes", "is missing, a ligand needs it or smiles");
   if (!json_is_array(list)) return wrong_type(r, "ccdCodes", "a list of CCD codes", list);
   size_t n = json_array_size(list);
   if (!n) return refuse(r, "ccdCodes", "is empty, a ligand needs at least one CCD code");
@@ -493,6 +499,8 @@ static nf_status read_entry(reader *r, const json_t *entry, int number, chain_li
   return NF_OK;
 }
 
+static nf_status read_server_entry(reader *r, const json_t *entry, int number, chain_list *list);
+
 static nf_status read_sequences(reader *r, const json_t *root, nf_job *job) {
   const json_t *sequences = json_object_get(root, "sequences");
   if (!json_is_array(sequences)) return wrong_type(r, "sequences", "a list", sequences);
@@ -501,7 +509,10 @@ static nf_status read_sequences(reader *r, const json_t *root, nf_job *job) {
   if (n > MAX_RESIDUES) return refuse(r, "sequences", "has more than %d entries", MAX_RESIDUES);
   chain_list list = {.ids = nf_map_create()};
   nf_status status = NF_OK;
-  for (size_t i = 0; status == NF_OK && i < n; i++) status = read_entry(r, json_array_get(sequences, i), (int)i, &list);
+  for (size_t i = 0; status == NF_OK && i < n; i++) {
+    status = (r->server ? read_server_entry : read_entry)(r, json_array_get(sequences, i), (int)i, &list);
+  }
+  if (status == NF_OK && !list.n) status = refuse(r, "sequences", "has no chain, there is nothing to fold");
   if (status == NF_OK) {
     job_chain *chains = NF_NEW(r->arena, job_chain, list.n);
     memcpy(chains, list.chains, sizeof *chains * (size_t)list.n);
@@ -540,6 +551,13 @@ static nf_status read_seed(const reader *r, size_t i, const json_t *value, uint3
 
 static nf_status read_seeds(const reader *r, const json_t *root, nf_job *job) {
   const json_t *list = json_object_get(root, "modelSeeds");
+  if (r->server && (!list || json_is_null(list) || (json_is_array(list) && !json_array_size(list)))) {
+    uint32_t *seed = NF_NEW(r->arena, uint32_t, 1);
+    if (getrandom(seed, sizeof *seed, 0) != sizeof *seed) return refuse(r, "modelSeeds", "is empty, give a seed");
+    job->seeds = seed;
+    job->n_seeds = 1;
+    return NF_OK;
+  }
   if (!json_is_array(list)) return wrong_type(r, "modelSeeds", "a list of whole numbers", list);
   size_t n = json_array_size(list);
   if (!n) return refuse(r, "modelSeeds", "is empty, at least one seed is needed");
@@ -585,9 +603,7 @@ static nf_status read_dialect(const reader *r, const json_t *root, nf_job *job) 
   if (!json_is_string(dialect)) return wrong_type(r, "dialect", "\"alphafold3\"", dialect);
   const char *name = json_string_value(dialect);
   if (strcmp(name, "alphafoldserver") == 0) {
-    return refuse(r, "dialect",
-                  "jobs of the AlphaFold Server (\"alphafoldserver\") are not read yet, write the job in "
-                  "the \"alphafold3\" dialect");
+    return refuse(r, "dialect", "jobs of the AlphaFold Server stand in a list, put this one in [ ]");
   }
   if (strcmp(name, "alphafold3") != 0) {
     return refuse(r, "dialect", "\"%s\" is not known, \"alphafold3\" is read here", shown(r, name));
@@ -601,47 +617,235 @@ static nf_status read_dialect(const reader *r, const json_t *root, nf_job *job) 
   return NF_OK;
 }
 
-// Fields whose meaning would be lost if they were passed over.
-static nf_status refuse_later_fields(const reader *r, const json_t *root, nf_job *job) {
-  const json_t *bonds = present(root, "bondedAtomPairs"), *ccd = present(root, "userCCD");
-  const json_t *ccd_path = present(root, "userCCDPath");
-  if (bonds && !json_is_array(bonds)) return wrong_type(r, "bondedAtomPairs", "a list", bonds);
-  if (json_array_size(bonds)) return refuse(r, "bondedAtomPairs", "bonds between atoms are not read yet");
-  if (ccd && !json_is_string(ccd)) return wrong_type(r, "userCCD", "a string", ccd);
-  if (ccd_path && !json_is_string(ccd_path)) return wrong_type(r, "userCCDPath", "a string", ccd_path);
-  if (ccd && json_string_length(ccd)) return refuse(r, "userCCD", "chemical components of one's own are not read yet");
-  if (ccd_path && json_string_length(ccd_path)) {
-    return refuse(r, "userCCDPath", "chemical components of one's own are not read yet");
+// One end of a bond: [chain, residue, atom].
+static nf_status read_bond_end(const reader *r, const nf_job *job, const nf_map *chains, const char *at,
+                               const json_t *end, const char **ret_chain, int *ret_residue, const char **ret_atom) {
+  const json_t *id = json_array_get(end, 0), *residue = json_array_get(end, 1), *atom = json_array_get(end, 2);
+  if (json_array_size(end) != 3 || !json_is_string(id) || !json_is_integer(residue) || !json_is_string(atom)) {
+    return refuse(r, at,
+                  "must be a list of a chain's id, a residue's number and an atom's name, as [\"A\", 1, \"CA\"]");
   }
-  if (ccd) job->user_ccd = "";
+  int64_t index;
+  if (!nf_map_get(chains, json_string_value(id), &index)) {
+    return refuse(r, at, "there is no chain \"%s\"", shown(r, json_string_value(id)));
+  }
+  const job_chain *chain = &job->chains[index];
+  json_int_t number = json_integer_value(residue);
+  int length = job_chain_length(chain);
+  if (number < 1 || number > length) {
+    return refuse(r, at, "residue %" JSON_INTEGER_FORMAT " is outside chain %s, which goes from 1 to %d", number,
+                  chain->id, length);
+  }
+  if (chain->smiles) {
+    return refuse(r, at, "ligand %s is given by SMILES, whose atoms have no names to bond, give it as userCCD",
+                  chain->id);
+  }
+  *ret_chain = chain->id;
+  *ret_residue = (int)number;
+  *ret_atom = nf_arena_strdup(r->arena, json_string_value(atom));
   return NF_OK;
+}
+
+static nf_status read_bonds(const reader *r, const json_t *root, nf_job *job) {
+  const json_t *list = present(root, "bondedAtomPairs");
+  if (!list) return NF_OK;
+  if (!json_is_array(list)) return wrong_type(r, "bondedAtomPairs", "a list", list);
+  size_t n = json_array_size(list);
+  if (n > MAX_RESIDUES) return refuse(r, "bondedAtomPairs", "there are more than %d", MAX_RESIDUES);
+  job_bond *bonds = NF_NEW(r->arena, job_bond, n);
+  nf_map *chains = nf_map_create(), *seen = nf_map_create();
+  nf_status status = NF_OK;
+  for (int i = 0; i < job->n_chains; i++) nf_map_set(chains, job->chains[i].id, i);
+  for (size_t i = 0; i < n; i++) {
+    const json_t *pair = json_array_get(list, i);
+    job_bond *b = &bonds[i];
+    const char *at = nf_arena_printf(r->arena, "bondedAtomPairs[%zu]", i);
+    if (json_array_size(pair) != 2) {
+      status = refuse(r, at, "must be a list of two atoms");
+      goto done;
+    }
+    NF_TRY_GOTO(done, read_bond_end(r, job, chains, nf_arena_printf(r->arena, "%s[0]", at), json_array_get(pair, 0),
+                                    &b->chain1, &b->residue1, &b->atom1));
+    NF_TRY_GOTO(done, read_bond_end(r, job, chains, nf_arena_printf(r->arena, "%s[1]", at), json_array_get(pair, 1),
+                                    &b->chain2, &b->residue2, &b->atom2));
+    const char *key = nf_arena_printf(r->arena, "%s %d %s\n%s %d %s", b->chain1, b->residue1, b->atom1, b->chain2,
+                                      b->residue2, b->atom2);
+    if (!nf_map_add(seen, key, 0)) {
+      status = refuse(r, at, "names a bond that an earlier one names");
+      goto done;
+    }
+  }
+  job->n_bonds = (int)n;
+  job->bonds = bonds;
+done:
+  nf_map_free(chains);
+  nf_map_free(seen);
+  return status;
+}
+
+static nf_status read_user_ccd(const reader *r, const json_t *root, nf_job *job) {
+  const char *text;
+  NF_TRY(read_text(r, root, "", "userCCD", "userCCDPath", &text));
+  if (!text) return NF_OK;
+  if (!*text) {
+    // Given as such it is none; a file is meant to hold something.
+    const json_t *path = present(root, "userCCDPath");
+    return path && json_string_length(path) ? refuse(r, "userCCDPath", "the file is empty") : NF_OK;
+  }
+  nf_arena_mark mark = nf_arena_here(r->arena);
+  nf_ccd *own = ccd_overlay(NULL, r->arena);
+  nf_status status = ccd_overlay_read(own, nf_arena_printf(r->arena, "%s: userCCD", r->path), text, strlen(text));
+  ccd_close(own);
+  nf_arena_reset(r->arena, mark);
+  job->user_ccd = text;
+  return status;
 }
 
 static nf_status read_root(reader *r, const json_t *root, nf_job *job) {
   static const char *const keys[] = {"name",    "modelSeeds",  "sequences", "bondedAtomPairs", "dialect", "version",
                                      "userCCD", "userCCDPath", NULL};
-  if (json_is_array(root)) {
-    return nf_fail(NF_INPUT,
-                   "%s: top level: a list of jobs is the AlphaFold Server's dialect, which is not read yet, write one "
-                   "job in the \"alphafold3\" dialect",
-                   r->path);
-  }
   if (!json_is_object(root)) return wrong_type(r, "top level", "an object", root);
   NF_TRY(check_keys(r, root, "a job", keys));
   NF_TRY(read_dialect(r, root, job));
   NF_TRY(read_name(r, root, job));
   NF_TRY(read_seeds(r, root, job));
-  NF_TRY(refuse_later_fields(r, root, job));
+  NF_TRY(read_sequences(r, root, job));
+  NF_TRY(read_bonds(r, root, job));
+  return read_user_ccd(r, root, job);
+}
+
+// ---- The AlphaFold Server's dialect: a list of jobs whose chains have counts in place of ids
+
+// "A", ..., "Z", "AA", "BA", ...: the id of the n-th chain, from 0.
+static const char *server_id(const reader *r, int n) {
+  char text[16];
+  int length = 0;
+  for (n++; n > 0; n = (n - 1) / 26) text[length++] = (char)('A' + (n - 1) % 26);
+  return nf_arena_strndup(r->arena, text, (size_t)length);
+}
+
+// The sugars and dates of the server have no counterpart here.
+static nf_status refuse_server_fields(const reader *r, const json_t *body) {
+  if (json_object_get(body, "glycans")) {
+    return refuse(r, "glycans",
+                  "is not read here, write the job in the \"alphafold3\" dialect with the sugars as "
+                  "ligands and bondedAtomPairs");
+  }
+  if (json_object_get(body, "maxTemplateDate")) {
+    return refuse(r, "maxTemplateDate", "is not read here, use --max_template_date instead");
+  }
+  return NF_OK;
+}
+
+// One code, of a ligand (which may begin with "CCD_") or an ion.
+static nf_status read_server_code(const reader *r, const json_t *body, bool ion, job_chain *chain) {
+  const char *field = ion ? "ion" : "ligand";
+  const json_t *value = json_object_get(body, field);
+  if (!json_is_string(value)) return wrong_type(r, field, "a string with a CCD code", value);
+  const char *code = json_string_value(value);
+  if (!ion && strncmp(code, "CCD_", 4) == 0) code += 4;
+  if (!*code) return refuse(r, field, "is empty");
+  const char **codes = NF_NEW(r->arena, const char *, 1);
+  codes[0] = nf_arena_strdup(r->arena, code);
+  chain->codes = codes;
+  chain->n_codes = 1;
+  return NF_OK;
+}
+
+static nf_status read_server_entry(reader *r, const json_t *entry, int number, chain_list *list) {
+  static const struct {
+    const char *key;
+    nf_chain_kind kind;
+    const char *fields[7];
+  } kinds[] = {
+      {"proteinChain",
+       NF_PROTEIN,
+       {"sequence", "glycans", "modifications", "count", "maxTemplateDate", "useStructureTemplate"}},
+      {"rnaSequence", NF_RNA, {"sequence", "modifications", "count"}},
+      {"dnaSequence", NF_DNA, {"sequence", "modifications", "count"}},
+      {"ion", NF_LIGAND, {"ion", "count"}},
+      {"ligand", NF_LIGAND, {"ligand", "count"}},
+  };
+  const char *at = nf_arena_printf(r->arena, "sequences[%d]", number);
+  if (!json_is_object(entry)) return wrong_type(r, at, "an object", entry);
+  if (json_object_size(entry) != 1) {
+    return refuse(r, at,
+                  "must hold exactly one of proteinChain, rnaSequence, dnaSequence, ligand and ion, but holds %zu "
+                  "fields",
+                  json_object_size(entry));
+  }
+  const char *key = json_object_iter_key(json_object_iter((json_t *)entry));
+  size_t k = 0;
+  while (k < sizeof kinds / sizeof *kinds && strcmp(key, kinds[k].key) != 0) k++;
+  if (k == sizeof kinds / sizeof *kinds) {
+    return refuse(r, at, "\"%s\" is none of proteinChain, rnaSequence, dnaSequence, ligand and ion", shown(r, key));
+  }
+  const json_t *body = json_object_get(entry, key);
+  if (!json_is_object(body)) return wrong_type(r, nf_arena_printf(r->arena, "%s.%s", at, key), "an object", body);
+  r->where = nf_arena_printf(r->arena, "%s.%s: ", at, key);
+  NF_TRY(check_keys(r, body, key, kinds[k].fields));
+  NF_TRY(refuse_server_fields(r, body));
+
+  job_chain chain = {.kind = kinds[k].kind, .entity = number, .n_templates = -1, .id = server_id(r, list->n)};
+  if (chain.kind == NF_LIGAND) {
+    NF_TRY(read_server_code(r, body, strcmp(key, "ion") == 0, &chain));
+  } else {
+    NF_TRY(read_sequence(r, body, &chain));
+    NF_TRY(read_modifications(r, body, &chain));
+    warn_of_unknown_letters(r, &chain);
+  }
+  const json_t *templates = json_object_get(body, "useStructureTemplate");
+  if (templates && !json_is_boolean(templates))
+    return wrong_type(r, "useStructureTemplate", "true or false", templates);
+  if (json_is_false(templates)) chain.n_templates = 0;
+
+  const json_t *count = json_object_get(body, "count");
+  if (count && !json_is_integer(count)) return wrong_type(r, "count", "a whole number", count);
+  json_int_t copies = count ? json_integer_value(count) : 1;
+  if (copies < 0 || copies > MAX_RESIDUES) return refuse(r, "count", "must be between 0 and %d", MAX_RESIDUES);
+  list->n_residues += copies * job_chain_length(&chain);
+  if (list->n_residues > MAX_RESIDUES) {
+    return refuse(r, "count", "with these chains the job has more than %d residues", MAX_RESIDUES);
+  }
+  for (json_int_t i = 0; i < copies; i++) {
+    chain.id = server_id(r, list->n);
+    add_chain(list, &chain);
+  }
+  r->where = "";
+  return NF_OK;
+}
+
+static nf_status read_server_job(reader *r, const json_t *root, nf_job *job) {
+  static const char *const keys[] = {"name", "modelSeeds", "sequences", "dialect", "version", NULL};
+  if (!json_is_object(root)) return wrong_type(r, "the job", "an object", root);
+  r->server = true;
+  NF_TRY(check_keys(r, root, "a job of the AlphaFold Server", keys));
+  const json_t *dialect = json_object_get(root, "dialect"), *version = json_object_get(root, "version");
+  if (!dialect != !version) return refuse(r, dialect ? "version" : "dialect", "must be given where the other is");
+  if (dialect && (!json_is_string(dialect) || strcmp(json_string_value(dialect), "alphafoldserver") != 0)) {
+    return refuse(r, "dialect",
+                  "must be \"alphafoldserver\" in a list, a job in the \"alphafold3\" dialect stands alone");
+  }
+  if (version && !(json_is_integer(version) && json_integer_value(version) == 1)) {
+    return refuse(r, "version", "must be 1 in the \"alphafoldserver\" dialect");
+  }
+  job->version = 1;
+  NF_TRY(read_name(r, root, job));
+  NF_TRY(read_seeds(r, root, job));
   return read_sequences(r, root, job);
 }
 
-nf_status job_parse(const char *path, const char *text, size_t length, nf_arena *arena, nf_job *ret_job) {
+// ---- Files
+
+nf_status jobs_parse(const char *path, const char *text, size_t length, nf_arena *arena, int *ret_n,
+                     nf_job **ret_jobs) {
   const char *slash = strrchr(path, '/');
   reader r = {.path = nf_arena_strdup(arena, path),
               .directory = slash ? nf_arena_strndup(arena, path, (size_t)(slash - path + 1)) : "",
               .arena = arena,
               .where = ""};
-  *ret_job = (nf_job){.path = r.path};
+  *ret_n = 0;
+  *ret_jobs = NULL;
   if (!length) return nf_fail(NF_INPUT, "%s: is empty, a job in JSON is needed", path);
   if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
     return nf_fail(NF_INPUT, "%s: begins with a byte order mark, save it as UTF-8 without one", path);
@@ -655,8 +859,41 @@ nf_status job_parse(const char *path, const char *text, size_t length, nf_arena 
     return nf_fail(NF_INPUT, "%s: line %d, column %d: is not valid JSON: %s", path, error.line, error.column,
                    shown(&r, error.text));
   }
-  nf_status status = read_root(&r, root, ret_job);
+  bool is_list = json_is_array(root);
+  size_t n = is_list ? json_array_size(root) : 1;
+  nf_job *jobs = NF_NEW(arena, nf_job, n + 1);
+  nf_status status = NF_OK;
+  if (!n) status = nf_fail(NF_INPUT, "%s: is an empty list, there is no job in it", path);
+  for (size_t i = 0; status == NF_OK && i < n; i++) {
+    if (n > 1) r.path = nf_arena_printf(arena, "%s: job %zu", path, i + 1);
+    jobs[i].path = r.path;
+    status = is_list ? read_server_job(&r, json_array_get(root, i), &jobs[i]) : read_root(&r, root, &jobs[i]);
+  }
   json_decref(root);
+  if (status != NF_OK) return status;
+  *ret_n = (int)n;
+  *ret_jobs = jobs;
+  return NF_OK;
+}
+
+nf_status job_parse(const char *path, const char *text, size_t length, nf_arena *arena, nf_job *ret_job) {
+  int n;
+  nf_job *jobs;
+  *ret_job = (nf_job){.path = path};
+  NF_TRY(jobs_parse(path, text, length, arena, &n, &jobs));
+  if (n != 1) return nf_fail(NF_INPUT, "%s: holds %d jobs where one is wanted", path, n);
+  *ret_job = jobs[0];
+  return NF_OK;
+}
+
+nf_status jobs_read(const char *path, nf_arena *arena, int *ret_n, nf_job **ret_jobs) {
+  char *text;
+  size_t length;
+  *ret_n = 0;
+  *ret_jobs = NULL;
+  NF_TRY(nf_file_read(path, &text, &length));
+  nf_status status = jobs_parse(path, text, length, arena, ret_n, ret_jobs);
+  free(text);
   return status;
 }
 

@@ -102,6 +102,10 @@ static void put_templates(nf_str *s, const job_chain *c) {
 }
 
 static void put_codes(nf_str *s, const job_chain *c) {
+  if (c->smiles) {
+    put_text(s, 8, "smiles", c->smiles);
+    return;
+  }
   put_key(s, 8, false, "ccdCodes");
   nf_str_putc(s, '[');
   for (int i = 0; i < c->n_codes; i++) {
@@ -131,6 +135,7 @@ static bool same_templates(const job_chain *a, const job_chain *b) {
 static bool same_content(const job_chain *a, const job_chain *b) {
   if (a->kind != b->kind || a->n_modifications != b->n_modifications || a->n_codes != b->n_codes) return false;
   if (!same_text(a->sequence, b->sequence) || !same_text(a->description, b->description)) return false;
+  if (!same_text(a->smiles, b->smiles)) return false;
   if (!same_text(a->unpaired_msa, b->unpaired_msa) || !same_text(a->paired_msa, b->paired_msa)) return false;
   for (int i = 0; i < a->n_modifications; i++) {
     const job_modification *s = &a->modifications[i], *t = &b->modifications[i];
@@ -195,6 +200,36 @@ static void put_entry(nf_str *s, const nf_job *job, const int *group, int first,
   nf_str_putc(s, '}');
 }
 
+static void put_bonds(nf_str *s, const nf_job *job) {
+  put_key(s, 2, false, "bondedAtomPairs");
+  if (!job->n_bonds) {
+    nf_str_puts(s, "null");
+    return;
+  }
+  nf_str_putc(s, '[');
+  for (int i = 0; i < job->n_bonds; i++) {
+    const job_bond *b = &job->bonds[i];
+    next_line(s, 4, i == 0);
+    nf_str_putc(s, '[');
+    for (int k = 0; k < 2; k++) {
+      next_line(s, 6, k == 0);
+      nf_str_putc(s, '[');
+      next_line(s, 8, true);
+      put_string(s, k ? b->chain2 : b->chain1);
+      next_line(s, 8, false);
+      nf_str_printf(s, "%d", k ? b->residue2 : b->residue1);
+      next_line(s, 8, false);
+      put_string(s, k ? b->atom2 : b->atom1);
+      next_line(s, 6, true);
+      nf_str_putc(s, ']');
+    }
+    next_line(s, 4, true);
+    nf_str_putc(s, ']');
+  }
+  next_line(s, 2, true);
+  nf_str_putc(s, ']');
+}
+
 nf_status job_write(const nf_job *job, const char *path) {
   nf_str s = {0};
   nf_arena *arena = nf_arena_create();
@@ -219,7 +254,7 @@ nf_status job_write(const nf_job *job, const char *path) {
   }
   next_line(&s, 2, true);
   nf_str_putc(&s, ']');
-  put_text(&s, 2, "bondedAtomPairs", NULL);
+  put_bonds(&s, job);
   put_text(&s, 2, "userCCD", job->user_ccd);
   nf_str_puts(&s, "\n}");
   nf_status status = nf_file_write(path, s.data, s.length);

@@ -19,6 +19,12 @@
 #define TEMPLATE(fields) JOB(P(",'templates':[{" fields "}]"))
 #define T_INDICES(query, hit) TEMPLATE("'mmcif':'data_x','queryIndices':" query ",'templateIndices':" hit)
 
+#define BONDS(list) \
+  HEAD "'sequences':[" P("") "," L("'ccdCodes':['NAG','NAG']") ",{'ligand':{'id':'S','smiles':'CCO'}}],"     \
+       "'bondedAtomPairs':" list "}"
+#define SERVER(fields, sequences) "[{'name':'j'," fields "'sequences':[" sequences "]}]"
+#define S_P(more) "{'proteinChain':{'sequence':'PREACHER'" more "}}"
+
 typedef struct {
   const char *job;
   const char *field, *word;  // the message holds "j.json: ", then these
@@ -45,14 +51,15 @@ static const refusal refusals[] = {
     {"null", "top level", "null"},
     {"42", "top level", "a whole number"},
     {"'job'", "top level", "a string"},
-    {"[" JOB(P("")) "]", "top level", "AlphaFold Server"},
-    {"[]", "top level", "AlphaFold Server"},
+    {"[" JOB(P("")) "]", "dialect", "alphafoldserver"},
+    {"[]", "empty list", ""},
+    {"[1]", "the job", "a whole number"},
     // The top level.
     {"{}", "dialect", "missing"},
     {"{'name':'j','version':1,'modelSeeds':[1],'sequences':[" P("") "]}", "dialect", "missing"},
     {"{'name':'j','dialect':'alphafold3','modelSeeds':[1],'sequences':[" P("") "]}", "version", "missing"},
     {"{'name':'j','dialect':'alphafoldserver','version':1,'modelSeeds':[1],'sequences':[]}", "dialect",
-     "alphafoldserver"},
+     "stand in a list"},
     {"{'name':'j','dialect':'AlphaFold3','version':1}", "dialect", "AlphaFold3"},
     {"{'name':'j','dialect':3,'version':1}", "dialect", "a whole number"},
     {"{'name':'j','dialect':'alphafold3','version':0}", "version", "0"},
@@ -68,7 +75,8 @@ static const refusal refusals[] = {
     {"{'name':'j','dialect':'alphafold3','version':4,'sequences':[" P("") "]}", "modelSeeds", "missing"},
     {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[],'sequences':[" P("") "]}", "modelSeeds", "empty"},
     {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':1}", "modelSeeds", "list"},
-    {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[1,-1]}", "modelSeeds[1]", "between 0 and 4294967295"},
+    {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[1,-1]}", "modelSeeds[1]",
+     "between 0 and 4294967295"},
     {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[4294967296]}", "modelSeeds[0]", "4294967295"},
     {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[1e30]}", "modelSeeds[0]", "4294967295"},
     {"{'name':'j','dialect':'alphafold3','version':4,'modelSeeds':[1.5]}", "modelSeeds[0]", "a fraction"},
@@ -81,17 +89,73 @@ static const refusal refusals[] = {
     {HEAD "'sequences':[]}", "sequences", "empty"},
     {HEAD "'sequences':null}", "sequences", "null"},
     {HEAD "'sequences':{'protein':{}}}", "sequences", "an object"},
-    // What is not read yet.
-    {HEAD "'sequences':[" P("") "],'bondedAtomPairs':[[['A',1,'CA'],['A',2,'CA']]]}", "bondedAtomPairs", "not read yet"},
-    {HEAD "'sequences':[" P("") "],'bondedAtomPairs':'A'}", "bondedAtomPairs", "a string"},
-    {HEAD "'sequences':[" P("") "],'userCCD':'data_X'}", "userCCD", "not read yet"},
-    {HEAD "'sequences':[" P("") "],'userCCDPath':'x.cif'}", "userCCDPath", "not read yet"},
+    // Bonds.
+    {BONDS("'A'"), "bondedAtomPairs", "a string"},
+    {BONDS("{}"), "bondedAtomPairs", "an object"},
+    {BONDS("[1]"), "bondedAtomPairs[0]", "two atoms"},
+    {BONDS("[[]]"), "bondedAtomPairs[0]", "two atoms"},
+    {BONDS("[[['A',1,'CA']]]"), "bondedAtomPairs[0]", "two atoms"},
+    {BONDS("[[['A',1,'CA'],['L',1,'C1'],['L',1,'C2']]]"), "bondedAtomPairs[0]", "two atoms"},
+    {BONDS("[[['A',1],['L',1,'C1']]]"), "bondedAtomPairs[0][0]", "must be a list of"},
+    {BONDS("[[['A',1,'CA',1],['L',1,'C1']]]"), "bondedAtomPairs[0][0]", "must be a list of"},
+    {BONDS("[[['A','1','CA'],['L',1,'C1']]]"), "bondedAtomPairs[0][0]", "must be a list of"},
+    {BONDS("[[['A',1.0,'CA'],['L',1,'C1']]]"), "bondedAtomPairs[0][0]", "must be a list of"},
+    {BONDS("[[[1,1,'CA'],['L',1,'C1']]]"), "bondedAtomPairs[0][0]", "must be a list of"},
+    {BONDS("[[['A',1,2],['L',1,'C1']]]"), "bondedAtomPairs[0][0]", "must be a list of"},
+    {BONDS("[[['A',1,'CA'],'L']]"), "bondedAtomPairs[0][1]", "must be a list of"},
+    {BONDS("[[['B',1,'CA'],['L',1,'C1']]]"), "bondedAtomPairs[0][0]", "no chain 'B'"},
+    {BONDS("[[['A',1,'CA'],['LL',1,'C1']]]"), "bondedAtomPairs[0][1]", "no chain 'LL'"},
+    {BONDS("[[['A',0,'CA'],['L',1,'C1']]]"), "bondedAtomPairs[0][0]", "from 1 to 8"},
+    {BONDS("[[['A',9,'CA'],['L',1,'C1']]]"), "bondedAtomPairs[0][0]", "from 1 to 8"},
+    {BONDS("[[['A',1,'CA'],['L',3,'C1']]]"), "bondedAtomPairs[0][1]", "from 1 to 2"},
+    {BONDS("[[['A',1,'CA'],['S',1,'C1']]]"), "bondedAtomPairs[0][1]", "given by SMILES"},
+    {BONDS("[[['S',1,'C1'],['A',1,'CA']]]"), "bondedAtomPairs[0][0]", "given by SMILES"},
+    {BONDS("[[['A',1,'CA'],['L',1,'C1']],[['A',1,'CA'],['L',1,'C1']]]"), "bondedAtomPairs[1]", "an earlier one"},
+    // Components of one's own.
     {HEAD "'sequences':[" P("") "],'userCCD':1}", "userCCD", "a whole number"},
-    {JOB(L("'smiles':'CCO'")), "ligand L: smiles", "not read yet"},
+    {HEAD "'sequences':[" P("") "],'userCCD':'data_X'}", "userCCD: component X", "lacks _chem_comp.id"},
+    {HEAD "'sequences':[" P("") "],'userCCD':'nothing'}", "userCCD", "line 1"},
+    {HEAD "'sequences':[" P("") "],'userCCD':'t.cif'}", "userCCD", "give it as userCCDPath"},
+    {HEAD "'sequences':[" P("") "],'userCCD':'data_X','userCCDPath':'t.cif'}", "userCCD", "only one"},
+    {HEAD "'sequences':[" P("") "],'userCCDPath':'x.cif'}", "userCCDPath", "x.cif: cannot be read"},
+    {HEAD "'sequences':[" P("") "],'userCCDPath':'empty.cif'}", "userCCDPath", "empty"},
+    {HEAD "'sequences':[" P("") "],'userCCDPath':'t.cif'}", "userCCD: component t", "lacks"},
+    {HEAD "'sequences':[" P("") "],'userCCDPath':'gs://b/t.cif'}", "userCCDPath", "copy it"},
+    {JOB(P(",'unpairedMsaPath':'gs://bucket/x.a3m'")), "protein A: unpairedMsaPath", "copy it"},
+    // The AlphaFold Server's dialect.
+    {SERVER("'modelSeeds':[-1],", S_P("")), "modelSeeds[0]", "between 0"},
+    {SERVER("'modelSeeds':1,", S_P("")), "modelSeeds", "a whole number"},
+    {SERVER("'dialect':'alphafoldserver',", S_P("")), "version", "must be given where the other is"},
+    {SERVER("'version':1,", S_P("")), "dialect", "must be given where the other is"},
+    {SERVER("'version':2,'dialect':'alphafoldserver',", S_P("")), "version", "must be 1"},
+    {SERVER("'userCCD':null,", S_P("")), "userCCD", "no field of a job of the AlphaFold Server"},
+    {SERVER("", ""), "sequences", "empty"},
+    {SERVER("", "{}"), "sequences[0]", "exactly one"},
+    {SERVER("", "{'protein':{'sequence':'A'}}"), "sequences[0]", "'protein' is none of"},
+    {SERVER("", "{'proteinChain':[]}"), "sequences[0].proteinChain", "a list"},
+    {SERVER("", S_P(",'id':'A'")), "sequences[0].proteinChain: id", "no field"},
+    {SERVER("", S_P(",'glycans':[]")), "sequences[0].proteinChain: glycans", "not read"},
+    {SERVER("", S_P(",'maxTemplateDate':'2018-01-20'")), "proteinChain: maxTemplateDate", "--max_template_date"},
+    {SERVER("", S_P(",'useStructureTemplate':1")), "useStructureTemplate", "true or false"},
+    {SERVER("", S_P(",'count':'2'")), "count", "a string"},
+    {SERVER("", S_P(",'count':-1")), "count", "between 0"},
+    {SERVER("", S_P(",'count':0")), "sequences", "no chain"},
+    {SERVER("", S_P(",'count':1000000")), "count", "more than 1000000 residues"},
+    {SERVER("", "{'proteinChain':{'count':1}}"), "proteinChain: sequence", "missing"},
+    {SERVER("", S_P(",'modifications':[{'ptmType':'CCD_CCD_SEP','ptmPosition':1}]")), "ptmType", "without"},
+    {SERVER("", S_P(",'modifications':[{'ptmType':'CCD_SEP','ptmPosition':9}]")), "ptmPosition", "from 1 to 8"},
+    {SERVER("", "{'rnaSequence':{'sequence':'GUAC','glycans':[]}}"), "rnaSequence: glycans", "no field"},
+    {SERVER("", "{'ligand':{'ligand':'CCD_'}}"), "ligand: ligand", "empty"},
+    {SERVER("", "{'ligand':{'ligand':['ATP']}}"), "ligand: ligand", "a list"},
+    {SERVER("", "{'ion':{'ligand':'MG'}}"), "ion: ligand", "no field"},
+    {"[{'name':'a','sequences':[" S_P("") "]},{'name':'b','sequences':[]}]", "job 2: sequences", "empty"},
+    {"[{'name':'a','sequences':[" S_P("") "]},{'name':'b','sequences':[" S_P("") "]}]", "holds 2 jobs",
+     "one is wanted"},
     // Entries.
     {JOB("'A'"), "sequences[0]", "a string"},
     {JOB("{}"), "sequences[0]", "exactly one"},
-    {JOB(P("") ",{'protein':{'id':'B','sequence':'A'},'rna':{'id':'C','sequence':'A'}}"), "sequences[1]", "exactly one"},
+    {JOB(P("") ",{'protein':{'id':'B','sequence':'A'},'rna':{'id':'C','sequence':'A'}}"), "sequences[1]",
+     "exactly one"},
     {JOB("{'peptide':{'id':'A','sequence':'A'}}"), "sequences[0]", "peptide"},
     {JOB("{'proteinChain':{'sequence':'A','count':1}}"), "sequences[0]", "proteinChain"},
     {JOB("{'protein':'A'}"), "sequences[0].protein", "a string"},
@@ -191,6 +255,7 @@ static const refusal refusals[] = {
     {JOB(L("'ccdCodes':['ATP',1]")), "ligand L: ccdCodes[1]", "a whole number"},
     {JOB(L("'ccdCodes':['ATP'],'smiles':'CCO'")), "ligand L: smiles", "only one"},
     {JOB(L("'smiles':1")), "ligand L: smiles", "a whole number"},
+    {JOB(L("'smiles':''")), "ligand L: smiles", "empty"},
     {JOB(L("'ccdCodes':['ATP'],'sequence':'A'")), "ligand L: sequence", "no field of ligand"},
 };
 
@@ -203,6 +268,18 @@ static const char *const accepted[] = {
     JOB(L("'ccdCodes':['NAG','FUC'],'smiles':null")),
     JOB(L("'ccdCodes':['ATP'],'smiles':'','description':'fuel'")),
     JOB(P("") "," R("") "," D("") "," L("'ccdCodes':['ATP']")),
+    JOB(L("'smiles':'CC(=O)O'")),
+    JOB(L("'smiles':'CCO','ccdCodes':null")),
+    BONDS("[]"),
+    BONDS("[[['A',1,'CA'],['L',2,'C1']],[['L',1,'O4'],['L',2,'C1']]]"),
+    BONDS("[[['A',1,'CA'],['L',2,'C1']],[['L',2,'C1'],['A',1,'CA']]]"),
+    BONDS("[[['A',1,'no such atom'],['A',1,'']]]"),
+    SERVER("", S_P("")),
+    SERVER("'modelSeeds':[],'version':1,'dialect':'alphafoldserver',", S_P(",'count':2")),
+    SERVER("'modelSeeds':['5'],", "{'ion':{'ion':'MG','count':3}},{'ligand':{'ligand':'CCD_ATP'}}"),
+    SERVER("", "{'rnaSequence':{'sequence':'GUAC','modifications':[{'modificationType':'CCD_2MG','basePosition':1}]}}"),
+    SERVER("", "{'dnaSequence':{'sequence':'GATC','modifications':[{'modificationType':'6OG','basePosition':1}]}}"),
+    SERVER("", S_P(",'useStructureTemplate':false,'count':0") ",{'dnaSequence':{'sequence':'GATC','count':1}}"),
     "{'name':'j','dialect':'alphafold3','version':1,'modelSeeds':[1],'sequences':[" P("") "]}",
     "{'name':'.j','dialect':'alphafold3','version':2,'modelSeeds':[0,4294967295],'sequences':[" P("") "]}",
     "{'name':'...','dialect':'alphafold3','version':3,'modelSeeds':['5',7.0,5],'sequences':[" P("") "]}",
@@ -280,8 +357,8 @@ TEST(broken_jobs_are_refused_by_name) {
     const char *at = status == NF_OK ? NULL : strstr(message, "j.json: ");
     at = at ? strstr(at, field) : NULL;
     if (status != NF_INPUT || !at || !strstr(message, word) || strchr(message, '\n')) {
-      test_fail(__FILE__, __LINE__, "%s: status %d, message \"%s\", expected \"%s\" and \"%s\"", refusals[i].job, status,
-                message, field, word);
+      test_fail(__FILE__, __LINE__, "%s: status %d, message \"%s\", expected \"%s\" and \"%s\"", refusals[i].job,
+                status, message, field, word);
     }
     free(text);
     free(field);
@@ -310,8 +387,9 @@ TEST(their_neighbours_are_read) {
 
 TEST(every_job_cut_short_is_refused) {
   make_files();
-  char *text = with_quotes(JOB(P(",'unpairedMsa':'>q\\nPREACHER','templates':[{'mmcif':'data_x','queryIndices':[0],"
-                                 "'templateIndices':[0]}]") "," R("") "," D("") "," L("'ccdCodes':['ATP']")));
+  char *text =
+      with_quotes(JOB(P(",'unpairedMsa':'>q\\nPREACHER','templates':[{'mmcif':'data_x','queryIndices':[0],"
+                        "'templateIndices':[0]}]") "," R("") "," D("") "," L("'ccdCodes':['ATP']")));
   size_t length = strlen(text);
   for (size_t cut = 0; cut <= length; cut++) {
     nf_arena *arena = nf_arena_create();
