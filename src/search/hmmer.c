@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/str.h"
 
@@ -11,6 +12,9 @@ const char *const hmmer_names[HMMER_N_PROGRAMS] = {"jackhmmer", "nhmmer", "hmmal
 
 // nhmmer's queries shorter than this pass a wider filter, as RNAcentral advises.
 enum { SHORT_RNA = 50 };
+
+// The share of random sequences that pass jackhmmer's first filter.
+static const double JACKHMMER_F1 = 5e-4;
 
 enum { MAX_ARGUMENTS = 48 };
 
@@ -178,7 +182,7 @@ static nf_str query_fasta(const char *query) {
 }
 
 static void add_jackhmmer_settings(arguments *a, const hmmer_search *s, nf_arena *arena) {
-  add_two(a, "--F1", "0.0005");
+  add_two(a, "--F1", number(arena, JACKHMMER_F1));
   add_two(a, "--F2", "5e-05");
   add_two(a, "--F3", "5e-07");
   add_two(a, "-N", "1");
@@ -226,20 +230,21 @@ static void start_arguments(arguments *a, const hmmer_program *program, const hm
   if (s->wants_scores) add_two(a, "--tblout", "/dev/fd/4");
 }
 
-// Runs a search whose query (or profile) is on descriptor 5.
+// Runs a search whose query (or profile) is on descriptor 5, of s->file, or of the records in a file of ours.
 static nf_status run_search(arguments *a, const char *program_name, const hmmer_search *s, const nf_str *query,
-                            stockholm_mode mode, int max_rows, nf_arena *arena, hmmer_hits *hits) {
+                            stockholm_mode mode, int max_rows, int opt_records, nf_arena *arena,
+                            hmmer_hits *hits) {
   stockholm_reader reader;
   table_reader table = {.with_place = mode == STOCKHOLM_RESIDUES};
   stockholm_start(&reader, s->label, mode, max_rows, &hits->alignment);
-  add_two(a, "/dev/fd/5", s->file);
+  add_two(a, "/dev/fd/5", opt_records ? "/dev/fd/6" : s->file);
   process_spec spec = {.label = s->label,
                        .argv = a->argv,
                        .install_hint = install_hint(program_name, arena),
                        .n_outputs = s->wants_scores ? 2 : 1,
                        .outputs = {{3, stockholm_sink, &reader}, {4, table_sink, &table}},
-                       .n_files = 1,
-                       .files = {{5, query->data, query->length}},
+                       .n_files = opt_records ? 2 : 1,
+                       .files = {{5, query->data, query->length, 0}, {6, NULL, 0, opt_records}},
                        .opt_pid = s->opt_pid,
                        .opt_cancel = s->opt_cancel};
   nf_status status = process_run(&spec, &hits->usage);
@@ -248,15 +253,35 @@ static nf_status run_search(arguments *a, const char *program_name, const hmmer_
   return status;
 }
 
+// What the prefilter may let through, in bytes: a query with more relatives than that is left to jackhmmer alone.
+static const size_t MAX_LET_THROUGH = (size_t)96 << 20;
+
 nf_status hmmer_jackhmmer(const hmmer_program *program, const hmmer_search *s, hmmer_hits *ret) {
   *ret = (hmmer_hits){0};
   nf_arena *arena = nf_arena_create();
   arguments a = {0};
   nf_str query = query_fasta(s->query);
+  int records = 0;
+  nf_status status;
   start_arguments(&a, program, s, arena);
   add_jackhmmer_settings(&a, s, arena);
   if (program->has_seq_limit) add_two(&a, "--seq_limit", nf_arena_printf(arena, "%d", s->max_rows));
-  nf_status status = run_search(&a, "jackhmmer", s, &query, STOCKHOLM_TO_QUERY, s->max_rows, arena, ret);
+  if (s->opt_prefilter && (records = process_memory_file()) > 0) {
+    bool fits;
+    int64_t n;
+    NF_TRY_GOTO(done, prefilter_scan(s->opt_prefilter, s->file, s->n_cpu, MAX_LET_THROUGH, records, s->opt_cancel,
+                                     s->opt_position, &fits, &n));
+    if (fits) {
+      add_two(&a, "--tformat", "fasta");
+      if (!s->z) add_two(&a, "-Z", nf_arena_printf(arena, "%lld", (long long)n));
+    } else {
+      close(records);
+      records = 0;
+    }
+  }
+  status = run_search(&a, "jackhmmer", s, &query, STOCKHOLM_TO_QUERY, s->max_rows, records > 0 ? records : 0, arena, ret);
+done:
+  if (records > 0) close(records);
   nf_str_free(&query);
   nf_arena_free(arena);
   return status;
@@ -292,6 +317,21 @@ static nf_status feed_once(void *context, const char **ret_bytes, size_t *ret_n)
   return NF_OK;
 }
 
+nf_prefilter *hmmer_prefilter(const hmmer_program *hmmbuild, const char *query) {
+  // jackhmmer's profile of a single sequence is made in the same way.
+  static const char *const flags[] = {"--informat", "afa", "--singlemx", "--amino", NULL};
+  nf_str text = {0}, *rest = &text, profile = {0};
+  nf_prefilter *filter = NULL;
+  nf_str_printf(&text, ">query\n%s\n", query);
+  if (build_profile(hmmbuild, "hmmbuild on the query", flags, feed_once, &rest, NULL, &profile) == NF_OK &&
+      profile.data) {
+    filter = prefilter_create(profile.data, JACKHMMER_F1);
+  }
+  nf_str_free(&text);
+  nf_str_free(&profile);
+  return filter;
+}
+
 // Aligns what nhmmer found to the profile of the query.
 static nf_status align_to_query(const hmmer_program *hmmalign, const hmmer_program *hmmbuild, const hmmer_search *s,
                                 const nf_alignment *found, nf_str *ret_text, nf_arena *arena) {
@@ -310,7 +350,7 @@ static nf_status align_to_query(const hmmer_program *hmmalign, const hmmer_progr
                          .n_outputs = 1,
                          .outputs = {{1, keep, ret_text}},
                          .n_files = 2,
-                         .files = {{5, profile.data, profile.length}, {6, found->text.data, found->text.length}},
+                         .files = {{5, profile.data, profile.length, 0}, {6, found->text.data, found->text.length, 0}},
                          .opt_cancel = s->opt_cancel};
     status = process_run(&spec, NULL);
   }
@@ -327,7 +367,7 @@ nf_status hmmer_nhmmer(const hmmer_program *nhmmer, const hmmer_program *hmmalig
   nf_str query = query_fasta(s->query), text = {0};
   start_arguments(&a, nhmmer, s, arena);
   add_nhmmer_settings(&a, s, arena);
-  nf_status status = run_search(&a, "nhmmer", s, &query, STOCKHOLM_RESIDUES, s->max_rows - 1, arena, ret);
+  nf_status status = run_search(&a, "nhmmer", s, &query, STOCKHOLM_RESIDUES, s->max_rows - 1, 0, arena, ret);
   if (status == NF_OK && ret->alignment.n_rows) {
     status = align_to_query(hmmalign, hmmbuild, s, &ret->alignment, &text, arena);
   }
@@ -356,7 +396,7 @@ nf_status hmmer_templates(const hmmer_program *hmmbuild, const hmmer_program *hm
                                   &profile));
   start_arguments(&a, hmmsearch, s, arena);
   add_hmmsearch_settings(&a);
-  status = run_search(&a, "hmmsearch", s, &profile, STOCKHOLM_AS_ALIGNED, 0, arena, ret);
+  status = run_search(&a, "hmmsearch", s, &profile, STOCKHOLM_AS_ALIGNED, 0, 0, arena, ret);
 done:
   stockholm_writer_free(&writer);
   nf_str_free(&profile);

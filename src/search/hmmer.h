@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "search/alignment.h"
+#include "search/prefilter.h"
 #include "search/process.h"
 
 enum { HMMER_JACKHMMER, HMMER_NHMMER, HMMER_HMMALIGN, HMMER_HMMSEARCH, HMMER_HMMBUILD, HMMER_N_PROGRAMS };
@@ -41,6 +42,8 @@ typedef struct {
   double dom_e;            // jackhmmer's --domE; NaN: HMMER's default
   int max_rows;            // the query's included
   bool wants_scores;
+  const nf_prefilter *opt_prefilter;  // jackhmmer reads what this lets through, unless that is much
+  _Atomic(long long) *opt_position;   // how far that has come in the file
   _Atomic(int) *opt_pid;
   const _Atomic(int) *opt_cancel;
 } hmmer_search;
@@ -53,6 +56,9 @@ typedef struct {
 } hmmer_hits;
 void hmmer_hits_free(hmmer_hits *hits);
 const hmmer_score *hmmer_find_score(const hmmer_hits *hits, const char *name, size_t n);  // NULL if absent
+
+// The prefilter of a query, from its profile; NULL where none can be made, which is no failure.
+nf_prefilter *hmmer_prefilter(const hmmer_program *hmmbuild, const char *query);
 
 // jackhmmer, one iteration. The first row is the query as jackhmmer aligned it.
 NF_CHECKED nf_status hmmer_jackhmmer(const hmmer_program *program, const hmmer_search *search, hmmer_hits *ret_hits);

@@ -61,8 +61,10 @@ static bool make_pipe(int *ret_read, int *ret_write) {
   return *ret_read >= 0 && *ret_write >= 0;
 }
 
+int process_memory_file(void) { return move_up(memfd_create("nativefold", MFD_CLOEXEC)); }
+
 static bool make_file(const process_file *file, int *ret_fd) {
-  *ret_fd = move_up(memfd_create("nativefold", MFD_CLOEXEC));
+  *ret_fd = file->source ? fcntl(file->source, F_DUPFD_CLOEXEC, HIGH_FD) : process_memory_file();
   if (*ret_fd < 0) return false;
   for (size_t done = 0; done < file->size;) {
     ssize_t n = write(*ret_fd, file->data + done, file->size - done);

@@ -25,6 +25,7 @@ typedef struct {
   int fd;  // 3 to 9
   const char *data;
   size_t size;
+  int source;  // not 0: a descriptor of ours to be read from its start, in place of data
 } process_file;
 
 enum { PROCESS_MAX_OUTPUTS = 2, PROCESS_MAX_FILES = 2 };
@@ -50,6 +51,9 @@ typedef struct {
 
 // Runs the program to its end. Where it is missing, fails, or is killed, the message has its label and its last words.
 NF_CHECKED nf_status process_run(const process_spec *spec, process_usage *opt_usage);
+
+// An empty file that exists in memory alone; -1 if there can be none (errno says why).
+int process_memory_file(void);
 
 // How many processors this process may use: affinity and cgroup quota, at least 1.
 int process_processors(void);

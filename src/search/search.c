@@ -67,7 +67,7 @@ const char *search_z_flag(search_database d) { return facts[d].z_flag; }
 bool search_counts_residues(search_database d) { return facts[d].kind == NF_RNA; }
 
 void search_default_options(search_options *o) {
-  *o = (search_options){.jackhmmer_dom_e = NAN, .max_template_date = 20210930};
+  *o = (search_options){.jackhmmer_dom_e = NAN, .max_template_date = 20210930, .prefilter = true};
   for (int d = 0; d < SEARCH_N_DATABASES; d++) o->databases[d] = (search_database_option){facts[d].path, NAN};
 }
 
@@ -219,6 +219,7 @@ typedef struct {
   int64_t bytes;
   enum { WAITING, RUNNING, ENDED } state;
   _Atomic(int) pid;
+  _Atomic(long long) position;  // in the file, where the prefilter reads it
 } task;
 
 // A chain to search for; equal chains are one.
@@ -227,6 +228,7 @@ struct target {
   const char *sequence, *chain_id;
   bool wants_msas, wants_templates;
   const char *given_msa;  // unpaired, where it is there already
+  nf_prefilter *prefilter;
   hmmer_hits *hits[N_MSA_DATABASES];  // by shard
   int files_left[N_MSA_DATABASES], unpaired_left;
   double seconds[N_MSA_DATABASES];  // of programs, summed over shards
@@ -340,6 +342,8 @@ static nf_status search_file(nf_search *s, task *k, int n_cpu, const _Atomic(int
                          .dom_e = is_rna ? NAN : s->options.jackhmmer_dom_e,
                          .max_rows = facts[d].max_rows,
                          .wants_scores = database->is_sharded,
+                         .opt_prefilter = t->prefilter,
+                         .opt_position = &k->position,
                          .opt_pid = &k->pid,
                          .opt_cancel = cancel};
   if (k->bytes == 0) {  // HMMER takes an empty file for a damaged one
@@ -615,7 +619,10 @@ static void watch(queue *q) {
       const task *k = q->tasks[i];
       int64_t at = k->state == ENDED ? k->bytes : 0;
       if (k->state == RUNNING) {
-        at = process_file_position(atomic_load(&k->pid), q->search->databases[k->database].files[k->shard]);
+        at = atomic_load(&k->position);
+        if (!k->target->prefilter || k->database == SEARCH_SEQRES) {
+          at = process_file_position(atomic_load(&k->pid), q->search->databases[k->database].files[k->shard]);
+        }
         if (at < 0) at = 0;
         if (at > k->bytes) at = k->bytes;
       }
@@ -675,6 +682,10 @@ static void prepare_target(queue *q, target *t) {
     return;
   }
   t->unpaired_left = N_UNPAIRED;
+  // The prefilter needs hmmbuild; without it jackhmmer does all by itself.
+  if (t->kind == NF_PROTEIN && s->options.prefilter && need_program(s, HMMER_HMMBUILD) == NF_OK) {
+    t->prefilter = hmmer_prefilter(&s->programs[HMMER_HMMBUILD], t->sequence);
+  }
   for (int d = 0; d < N_MSA_DATABASES; d++) {
     if (facts[d].kind != t->kind) continue;
     int n = t->files_left[d] = s->databases[d].n_files;
@@ -690,6 +701,7 @@ static void free_target(nf_search *s, target *t) {
     alignment_free(&t->found[d]);
   }
   alignment_free(&t->unpaired);
+  prefilter_free(t->prefilter);
   nf_arena_free(t->arena);
   free(t->message);
 }

@@ -48,6 +48,7 @@ typedef struct {
   int jackhmmer_max_parallel_shards, nhmmer_max_parallel_shards;  // of one database; 0: no limit
   double jackhmmer_dom_e;  // NaN: HMMER's own; 100 times that gives AlphaFold Server's deeper MSAs
   int max_template_date;   // yyyymmdd
+  bool prefilter;          // jackhmmer reads only what may pass its first filter: the same result, sooner
   const char *cache_dir;   // NULL: results are not kept
   bool quiet;              // no progress
 } search_options;

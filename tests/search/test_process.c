@@ -43,7 +43,7 @@ TEST(bytes_go_in_and_out) {
   spec.outputs[0] = (process_output){1, keep, &out};
   spec.outputs[1] = (process_output){4, keep, &second};
   spec.n_files = 1;
-  spec.files[0] = (process_file){5, "a file\n", 7};
+  spec.files[0] = (process_file){5, "a file\n", 7, 0};
   spec.feed = feed_blocks;
   spec.feed_context = &input;
   process_usage usage;

@@ -181,6 +181,25 @@ TEST(a_bare_job_is_filled) {
   nf_arena_free(arena);
 }
 
+static const char *bare_protein(nf_arena *arena) {
+  return job_text(nf_arena_printf(arena, "{\"protein\": {\"id\": \"A\", \"sequence\": \"%s\"}}", protein), arena);
+}
+
+TEST(the_prefilter_changes_nothing) {
+  NEEDS_HMMER;
+  make_databases();
+  nf_arena *arena = nf_arena_create();
+  search_options o;
+  nf_job with, without;
+  set_options(&o);
+  REQUIRE_OK(search_text(&o, bare_protein(arena), arena, &with));
+  o.prefilter = false;
+  REQUIRE_OK(search_text(&o, bare_protein(arena), arena, &without));
+  CHECK_STR(with.chains[0].unpaired_msa, without.chains[0].unpaired_msa);
+  CHECK_STR(with.chains[0].paired_msa, without.chains[0].paired_msa);
+  nf_arena_free(arena);
+}
+
 TEST(templates_for_a_given_msa) {
   NEEDS_HMMER;
   make_databases();
@@ -198,10 +217,6 @@ TEST(templates_for_a_given_msa) {
   REQUIRE_OK(search_text(&o, text, arena, &job));
   CHECK_INT(job.chains[0].n_templates, 0);
   nf_arena_free(arena);
-}
-
-static const char *bare_protein(nf_arena *arena) {
-  return job_text(nf_arena_printf(arena, "{\"protein\": {\"id\": \"A\", \"sequence\": \"%s\"}}", protein), arena);
 }
 
 TEST(the_cache_makes_the_second_search_free) {
@@ -242,6 +257,7 @@ TEST(one_program_that_fails_leaves_what_the_others_find) {
   search_options o;
   nf_job job;
   set_options(&o);
+  o.prefilter = false;  // so that the database is among jackhmmer's arguments
   write_wrapper("jackhmmer", "case \"$*\" in *mgy_clusters*) echo 'Error: disk is full' >&2; exit 7 ;; esac");
   o.jackhmmer = path_of("jackhmmer.sh");
   o.cache_dir = path_of("cache");
@@ -333,6 +349,7 @@ TEST(a_search_that_is_killed_goes_on_where_it_was) {
   search_options o;
   nf_job job;
   set_options(&o);
+  o.prefilter = false;  // so that the database is among jackhmmer's arguments
   int fds[2];
   CHECK(pipe(fds) == 0);
   // The search of MGnify tells that it has begun and then hangs.
