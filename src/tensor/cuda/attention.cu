@@ -1,6 +1,9 @@
 // Pair logits, self-attention of tokens and cross attention of atoms.
+#include "tensor/cuda/blas.cuh"
 #include "tensor/cuda/flash.cuh"
 #include "tensor/cuda/gemm.cuh"
+#include "tensor/cuda/panel.cuh"
+#include "tensor/cuda/rows.cuh"
 
 // A row (b, q, k) gives out[b, h, k, q].
 struct put_logits {
@@ -18,6 +21,16 @@ CUDA_OP(pair_logits) {
   int64_t n_q = a->x.shape[1], n_k = a->x.shape[2], c = a->x.shape[3], n_head = tensor_count(a->w) / c,
           m = tensor_rows(a->x);
   size_t mark = context_here(context);
+  if (cuda_bf16(context) && (c == 64 || c == 128) && n_head <= 16) {
+    bf16 *w = scratch<bf16>(context, c * 16);
+    if (!context->dry) {
+      panel_pack_heads(a->w.data, c, n_head, 1.0f, w);
+      logits_layout layout = {n_q, n_k, n_k, 1, n_q * n_k, n_q, n_k * n_q, n_head * n_k * n_q};
+      panel_logits(a->x.data, c, &a->norm, w, (int)n_head, a->x.shape[0], &layout, a->out.data);
+    }
+    context_reset(context, mark);
+    return;
+  }
   float2 *stats = scratch<float2>(context, m);
   if (!context->dry) {
     make_stats(a->x.data, m, c, stats);
@@ -26,19 +39,6 @@ CUDA_OP(pair_logits) {
   }
   context_reset(context, mark);
 }
-
-struct put_bias {
-  float *y;
-  int64_t stride;
-  const float *bias;
-  __device__ void operator()(int64_t, int64_t i, int j, float v) const { y[i * stride + j] = bias ? v + bias[j] : v; }
-};
-// o *= sigmoid(gate)
-struct put_sigmoid_times {
-  float *o;
-  int64_t stride;
-  __device__ void operator()(int64_t, int64_t i, int j, float gate) const { o[i * stride + j] *= sigmoid(gate); }
-};
 
 struct token_attention {
   const float *logits, *mask;  // (H, N, N): keys before queries; (N)
@@ -54,20 +54,16 @@ CUDA_OP(attention) {
   int64_t n = a->mask.shape[0], c = tensor_last(a->x), m = tensor_rows(a->x), hd = tensor_count(a->wq) / c,
           n_head = a->wq.shape[1], d = hd / n_head;
   size_t mark = context_here(context);
-  float2 *stats = scratch<float2>(context, m);
-  float *qkv = scratch<float>(context, 3 * m * hd), *o = scratch<float>(context, m * hd);
+  float *h = scratch<float>(context, m * c), *qkvg = scratch<float>(context, 4 * m * hd), *o = scratch<float>(context, m * hd);
   if (!context->dry) {
-    make_stats(a->x.data, m, c, stats);
-    gemm_left left = left_norm(a->x.data, c, stats, &a->norm, &a->condition);
-    const float *w[3] = {a->wq.data, a->wk.data, a->wv.data};
-    for (int s = 0; s < 3; s++)
-      gemm(m, hd, c, 1, left, right_rows(w[s], hd),
-           put_bias{qkv + s * m * hd, hd, s == 0 && tensor_given(a->bq) ? a->bq.data : NULL});
-    flash_operands operands = {qkv, qkv + m * hd, qkv + 2 * m * hd, o, hd, hd, hd, (int)n, (int)n, (int)d,
-                               1.0f / sqrtf((float)d)};
+    const float *w[4] = {a->wq.data, a->wk.data, a->wv.data, a->wg.data};
+    norm_rows(a->x.data, m, c, &a->norm, &a->condition, h);
+    for (int s = 0; s < 4; s++) rows_product(m, hd, c, h, w[s], qkvg + s * m * hd);
+    flash_operands operands = {qkvg, qkvg + m * hd, qkvg + 2 * m * hd, qkvg + 3 * m * hd, a->bq.data, o, hd, hd, hd, (int)n,
+                               (int)n, (int)d, 1.0f / sqrtf((float)d)};
     flash(operands, m / n, n_head, token_attention{a->logits.data, a->mask.data, n});
-    gemm(m, hd, c, 1, left, right_rows(a->wg.data, hd), put_sigmoid_times{o, hd});
-    gemm(m, c, hd, 1, left_rows(o, hd), right_rows(a->wo.data, c), add_to(a->x.data, c, &a->condition));
+    rows_product(m, c, hd, o, a->wo.data, h);
+    add_rows_gated(a->x.data, m, c, &a->condition, h);
   }
   context_reset(context, mark);
 }
@@ -95,22 +91,22 @@ CUDA_OP(atom_attention) {
           c = tensor_last(a->x), m = tensor_rows(a->x), hd = tensor_count(a->wq) / c, n_head = a->wq.shape[1],
           d = hd / n_head;
   size_t mark = context_here(context);
-  float2 *stats = scratch<float2>(context, m);
-  float *qkv = scratch<float>(context, 3 * m * hd), *o = scratch<float>(context, m * hd);
+  float *h = scratch<float>(context, m * c), *qkvg = scratch<float>(context, 4 * m * hd), *o = scratch<float>(context, m * hd);
   if (!context->dry) {
     const op_norm none = {};
-    make_stats(a->x.data, m, c, stats);
-    gemm_left query = left_norm(a->x.data, c, stats, &none, &a->query), key = left_norm(a->x.data, c, stats, &none, &a->key);
-    gemm(m, hd, c, 1, query, right_rows(a->wq.data, hd), put_bias{qkv, hd, tensor_given(a->bq) ? a->bq.data : NULL});
-    gemm(m, hd, c, 1, key, right_rows(a->wk.data, hd), put_bias{qkv + m * hd, hd, NULL});
-    gemm(m, hd, c, 1, key, right_rows(a->wv.data, hd), put_bias{qkv + 2 * m * hd, hd, NULL});
-    flash_operands operands = {qkv, qkv + m * hd, qkv + 2 * m * hd, o, hd, hd, hd, (int)n_q, (int)n_k, (int)d,
-                               1.0f / sqrtf((float)d)};
+    norm_rows(a->x.data, m, c, &none, &a->query, h);
+    rows_product(m, hd, c, h, a->wq.data, qkvg);
+    rows_product(m, hd, c, h, a->wg.data, qkvg + 3 * m * hd);
+    norm_rows(a->x.data, m, c, &none, &a->key, h);
+    rows_product(m, hd, c, h, a->wk.data, qkvg + m * hd);
+    rows_product(m, hd, c, h, a->wv.data, qkvg + 2 * m * hd);
+    flash_operands operands = {qkvg, qkvg + m * hd, qkvg + 2 * m * hd, qkvg + 3 * m * hd, a->bq.data, o, hd, hd, hd, (int)n_q,
+                               (int)n_k, (int)d, 1.0f / sqrtf((float)d)};
     flash(operands, m / n_q, n_head,
           window_attention{a->logits.data, a->query_mask.data, a->key_mask.data, a->key_index, n_s, n_q, n_k, heads,
                            a->first_head});
-    gemm(m, hd, c, 1, query, right_rows(a->wg.data, hd), put_sigmoid_times{o, hd});
-    gemm(m, c, hd, 1, left_rows(o, hd), right_rows(a->wo.data, c), add_to(a->x.data, c, &a->query));
+    rows_product(m, c, hd, o, a->wo.data, h);
+    add_rows_gated(a->x.data, m, c, &a->query, h);
   }
   context_reset(context, mark);
 }

@@ -10,6 +10,8 @@
 //   float add(batch, query, key): what masks add to the score
 typedef struct {
   const float *q, *k, *v;
+  const float *gate;   // as q, or NULL: what comes out is multiplied by its sigmoid
+  const float *q_bias;  // (heads, d), or NULL
   float *o;
   int64_t ld_q, ld_kv, ld_o;
   int n_query, n_key, d;
@@ -38,7 +40,7 @@ __global__ void __launch_bounds__(128) flash_kernel(flash_operands a, int query_
 #pragma unroll
       for (int r = 0; r < 2; r++) {
         int l = 8 * i + t + 4 * r;
-        float v = row && l < a.d ? row[l] * a.scale : 0.0f;
+        float v = row && l < a.d ? (row[l] + (a.q_bias ? a.q_bias[head * a.d + l] : 0.0f)) * a.scale : 0.0f;
         fq[i][s + 2 * r] = FP32 ? v : __uint_as_float(to_tf32(v));
       }
   }
@@ -136,11 +138,13 @@ __global__ void __launch_bounds__(128) flash_kernel(flash_operands a, int query_
     sum += __shfl_xor_sync(0xffffffffu, sum, 2);
     if (query[s] >= a.n_query) continue;
     float *row = a.o + f.query_row(batch, query[s]) * a.ld_o + head * a.d, inverse = 1.0f / sum;
+    const float *gate = a.gate ? a.gate + f.query_row(batch, query[s]) * a.ld_q + head * a.d : NULL;
 #pragma unroll
     for (int i = 0; i < DN; i++)
 #pragma unroll
       for (int e = 0; e < 2; e++)
-        if (8 * i + 2 * t + e < a.d) row[8 * i + 2 * t + e] = out[i][2 * s + e] * inverse;
+        if (8 * i + 2 * t + e < a.d)
+          row[8 * i + 2 * t + e] = out[i][2 * s + e] * inverse * (gate ? sigmoid(gate[8 * i + 2 * t + e]) : 1.0f);
   }
 }
 

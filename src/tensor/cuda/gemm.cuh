@@ -14,9 +14,8 @@ typedef struct {
   const float *scale, *offset;
   int64_t p, scale_stride;
   bool relu;
-  int64_t first_row;  // of what p counts
 } gemm_left;
-static inline gemm_left left_rows(const float *x, int64_t k) { return gemm_left{x, k, 1, 0, NULL, NULL, NULL, 1, 0, false, 0}; }
+static inline gemm_left left_rows(const float *x, int64_t k) { return gemm_left{x, k, 1, 0, NULL, NULL, NULL, 1, 0, false}; }
 
 // B (k, n): element (l, j) at w[l * k_stride + j * n_stride]. A dual product makes a second one with the columns that
 // lie `second` further, and hands both results to the epilogue together.
@@ -53,7 +52,7 @@ __global__ void __launch_bounds__(256) gemm_kernel(int64_t m, int n, int k, gemm
   };
   auto adjust = [&](float v, int64_t row, int l, float2 stats) {
     if (a.stats) {
-      int64_t at = a.p == 1 ? l : (uint32_t)(row + a.first_row) % (uint32_t)a.p * a.scale_stride + l;
+      int64_t at = a.p == 1 ? l : (uint32_t)row % (uint32_t)a.p * a.scale_stride + l;
       v = (v - stats.x) * stats.y;
       if (a.scale) v *= a.scale[at];
       if (a.offset) v += a.offset[at];
@@ -265,14 +264,14 @@ struct add_gated {
   float *x;
   int64_t c;
   const float *gate;
-  int64_t p, first_row;
+  int64_t p;
   __device__ void operator()(int64_t, int64_t i, int j, float v) const {
-    x[i * c + j] += gate ? gate[(uint32_t)(i + first_row) % (uint32_t)p * c + j] * v : v;
+    x[i * c + j] += gate ? gate[(uint32_t)i % (uint32_t)p * c + j] * v : v;
   }
 };
 static inline add_gated add_to(float *x, int64_t c, const op_condition *condition) {
-  if (condition && tensor_given(condition->gate)) return add_gated{x, c, condition->gate.data, tensor_rows(condition->gate), 0};
-  return add_gated{x, c, NULL, 1, 0};
+  if (condition && tensor_given(condition->gate)) return add_gated{x, c, condition->gate.data, tensor_rows(condition->gate)};
+  return add_gated{x, c, NULL, 1};
 }
 
 // Where 8 consecutive values of a bf16 operand begin: at(outer, inner).

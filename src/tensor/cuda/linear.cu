@@ -1,30 +1,11 @@
 // Layer norm, linear layers and transitions.
 #include "tensor/cuda/gemm.cuh"
 #include "tensor/cuda/panel.cuh"
-
-struct normalise_row {
-  const float *x;
-  int64_t c;
-  const float *scale, *offset;
-  float *y;
-  __device__ void operator()(int64_t r, int lane) const {
-    const float *row = x + r * c;
-    float sum = 0, square = 0;
-    for (int64_t l = lane; l < c; l += 32) sum += row[l];
-    float mean = warp_sum(sum) / (float)c;
-    for (int64_t l = lane; l < c; l += 32) square += (row[l] - mean) * (row[l] - mean);
-    float inverse = rsqrtf(warp_sum(square) / (float)c + 1e-5f);
-    for (int64_t l = lane; l < c; l += 32)
-      y[r * c + l] = (row[l] - mean) * inverse * (scale ? scale[l] : 1.0f) + (offset ? offset[l] : 0.0f);
-  }
-};
-static void normalise_rows(const float *x, int64_t m, int64_t c, const op_norm *norm, float *y) {
-  launch_warps(m, normalise_row{x, c, norm->scale.data, norm->offset.data, y});
-}
+#include "tensor/cuda/rows.cuh"
 
 CUDA_OP(layer_norm) {
   if (context->dry) return;
-  normalise_rows(a->x.data, tensor_rows(a->x), tensor_last(a->x), &a->norm, a->y.data);
+  norm_rows(a->x.data, tensor_rows(a->x), tensor_last(a->x), &a->norm, NULL, a->y.data);
 }
 
 struct put_linear {
@@ -40,10 +21,66 @@ struct put_linear {
   }
 };
 
+// The panel's form of the same, eight columns at a time.
+struct put_panel {
+  float *y;
+  int64_t out;
+  bool add;
+  __device__ void operator()(int64_t i, int j, const float v[8]) const {
+    float4 *to = (float4 *)(y + i * out + j), low = {v[0], v[1], v[2], v[3]}, high = {v[4], v[5], v[6], v[7]};
+    if (add) {
+      float4 a = to[0], b = to[1];
+      low.x += a.x, low.y += a.y, low.z += a.z, low.w += a.w;
+      high.x += b.x, high.y += b.y, high.z += b.z, high.w += b.w;
+    }
+    to[0] = low, to[1] = high;
+  }
+};
+struct finish_value {
+  put_linear to;
+  const float *value;
+  __device__ void operator()(int64_t i) const { to(0, i / to.out, (int)(i % to.out), value[i]); }
+};
+
 CUDA_OP(linear) {
   context->flops += flops_linear(a);
   int64_t in = tensor_last(a->x), out = tensor_count(a->w) / in, m = tensor_rows(a->x);
   size_t mark = context_here(context);
+  put_linear to = {a->y.data, out, tensor_given(a->bias) ? a->bias.data : NULL, a->sigmoid_output, a->add};
+  if (cuda_bf16(context) && a->normalise && !a->relu_input && !tensor_given(a->bias) && !a->sigmoid_output && m >= 1024 &&
+      (in == 64 || in == 128) && (out == 64 || out == 128)) {
+    bf16 *w = scratch<bf16>(context, in * out);
+    if (!context->dry) {
+      launch_pack(in * out, permuted_columns{out, out, 1}, a->w.data, 1.0f, w);
+      put_panel panel = {a->y.data, out, a->add};
+      if (in == 64 && out == 64) launch_panel_linear<64, 64>(a->x.data, m, &a->norm, w, panel);
+      else if (in == 64) launch_panel_linear<64, 128>(a->x.data, m, &a->norm, w, panel);
+      else if (out == 64) launch_panel_linear<128, 64>(a->x.data, m, &a->norm, w, panel);
+      else launch_panel_linear<128, 128>(a->x.data, m, &a->norm, w, panel);
+    }
+    context_reset(context, mark);
+    return;
+  }
+  // Rows few enough that copies of them stay in the second-level cache: norm, product and the rest apart.
+  bool apart = m <= 1 << 16 && in >= 64 && out >= 64 && in % 4 == 0 && out % 4 == 0;
+  if (apart) {
+    float *h = a->normalise ? scratch<float>(context, m * in) : NULL, *product = scratch<float>(context, m * out);
+    if (!context->dry) {
+      if (a->normalise) norm_rows(a->x.data, m, in, &a->norm, NULL, h, a->relu_input);
+      const float *x = a->normalise ? h : a->x.data;
+      bool plain = !to.bias && !to.sigmoid_output && !a->add;
+      gemm_left left = left_rows(x, in);
+      left.relu = a->relu_input;
+      bool ready = a->normalise || !a->relu_input;  // nothing is left to do before the product
+      if (ready && blas_rows(m, out, in, x, a->w.data, plain ? a->y.data : product, false)) {
+        if (!plain) launch_each(m * out, finish_value{to, product});
+      } else {
+        gemm(m, out, in, 1, left, right_rows(a->w.data, out), to);
+      }
+    }
+    context_reset(context, mark);
+    return;
+  }
   // In place, the tile of another column must not read what this one has written.
   bool copies = a->normalise && in == out && out > GEMM_N;
   float2 *stats = a->normalise && !copies ? scratch<float2>(context, m) : NULL;
@@ -51,15 +88,14 @@ CUDA_OP(linear) {
   if (!context->dry) {
     gemm_left left = left_rows(a->x.data, in);
     if (copies) {
-      normalise_rows(a->x.data, m, in, &a->norm, copy);
+      norm_rows(a->x.data, m, in, &a->norm, NULL, copy);
       left = left_rows(copy, in);
     } else if (a->normalise) {
       make_stats(a->x.data, m, in, stats);
       left = left_norm(a->x.data, in, stats, &a->norm, NULL);
     }
     left.relu = a->relu_input;
-    gemm(m, out, in, 1, left, right_rows(a->w.data, out),
-         put_linear{a->y.data, out, tensor_given(a->bias) ? a->bias.data : NULL, a->sigmoid_output, a->add});
+    gemm(m, out, in, 1, left, right_rows(a->w.data, out), to);
   }
   context_reset(context, mark);
 }
@@ -69,6 +105,17 @@ struct put_swish {
   int64_t n;
   __device__ void operator()(int64_t, int64_t i, int j, float gate, float value) const {
     y[i * n + j] = gate * sigmoid(gate) * value;
+  }
+};
+
+struct swish_value {
+  const float *both;
+  int64_t n;
+  float *y;
+  __device__ void operator()(int64_t i) const {
+    int64_t r = i / n, l = i % n;
+    float gate = both[r * 2 * n + l];
+    y[i] = gate * sigmoid(gate) * both[r * 2 * n + n + l];
   }
 };
 
@@ -83,20 +130,18 @@ CUDA_OP(transition) {
   }
   // Some rows at a time, so that the hidden layer stays small.
   int64_t rows = m < 1 << 15 ? m : 1 << 15;
-  float2 *stats = scratch<float2>(context, m);
-  float *hidden = scratch<float>(context, rows * n);
+  float *part = scratch<float>(context, rows * c), *hidden = scratch<float>(context, rows * n), *both = scratch<float>(context, rows * 2 * n);
   if (!context->dry) {
-    make_stats(a->x.data, m, c, stats);
     for (int64_t first = 0; first < m; first += rows) {
       int64_t count = m - first < rows ? m - first : rows;
       float *x = a->x.data + first * c;
-      gemm_left left = left_norm(x, c, stats + first, &a->norm, &a->condition);
+      norm_rows(x, count, c, &a->norm, &a->condition, part, false, first);
       gemm_right w1 = right_rows(a->w1.data, 2 * n);
       w1.second = n;
-      add_gated back = add_to(x, c, &a->condition);
-      left.first_row = back.first_row = first;
-      gemm_dual(count, n, c, left, w1, put_swish{hidden, n});
-      gemm(count, c, n, 1, left_rows(hidden, n), right_rows(a->w2.data, c), back);
+      if (blas_rows(count, 2 * n, c, part, a->w1.data, both, false)) launch_each(count * n, swish_value{both, n, hidden});
+      else gemm_dual(count, n, c, left_rows(part, c), w1, put_swish{hidden, n});
+      rows_product(count, c, n, hidden, a->w2.data, part);
+      add_rows_gated(x, count, c, &a->condition, part, first);
     }
   }
   context_reset(context, mark);

@@ -1,4 +1,5 @@
 // Outer product mean and pair-weighted averaging of the MSA.
+#include "tensor/cuda/blas.cuh"
 #include "tensor/cuda/gemm.cuh"
 #include "tensor/cuda/panel.cuh"
 
@@ -49,6 +50,38 @@ struct as_is {
   __device__ int64_t operator()(int64_t i) const { return i; }
 };
 
+// Of the outer products (i, e) x (j, f): row (i, j), columns (e, f).
+struct outer_rows {
+  const bf16 *x;
+  uint32_t n, e;
+  int64_t ld;
+  __device__ const bf16 *at(int64_t, int64_t row, int64_t column) const {
+    uint32_t i = (uint32_t)row / n, j = (uint32_t)row % n, k = (uint32_t)column / e, l = (uint32_t)column % e;
+    return x + (int64_t)(i * e + k) * ld + j * e + l;
+  }
+};
+// Columns of left and right side by side, masked.
+struct put_sides {
+  bf16 *left, *right;
+  int e;
+  const float *mask;
+  __device__ void operator()(int64_t i, int j, const float v[8]) const {
+    float factor = mask[i];
+    uint4 words = {pack_bf16(v[0] * factor, v[1] * factor), pack_bf16(v[2] * factor, v[3] * factor),
+                   pack_bf16(v[4] * factor, v[5] * factor), pack_bf16(v[6] * factor, v[7] * factor)};
+    *(uint4 *)((j < e ? left : right) + i * e + j % e) = words;
+  }
+};
+struct pack_sides {  // (C, 64): left's 32 columns, right's 32, permuted
+  const float *left, *right;
+  bf16 *to;
+  __device__ void operator()(int64_t i) const {
+    int64_t l = i / 64;
+    int j = panel_column((int)(i % 64));
+    to[i] = __float2bfloat16(j < 32 ? left[l * 32 + j] : right[l * 32 + j - 32]);
+  }
+};
+
 template <class T>
 static void outer_product_mean(nf_context *context, const op_outer_product_mean *a) {
   int64_t r = a->msa.shape[0], n = a->msa.shape[1], c_m = a->msa.shape[2], e = tensor_last(a->w_left), c = a->pair.shape[2];
@@ -56,13 +89,23 @@ static void outer_product_mean(nf_context *context, const op_outer_product_mean 
   int64_t most = ((int64_t)64 << 20) / (n * e * e * (int64_t)sizeof(T)), rows = most < 1 ? 1 : most > n ? n : most;
   float2 *stats = scratch<float2>(context, r * n);
   T *left = scratch<T>(context, r * n * e), *right = scratch<T>(context, r * n * e), *outer = scratch<T>(context, rows * n * e * e),
-    *w = scratch<T>(context, e * e * c);
+    *w = scratch<T>(context, e * e * c > 4096 ? e * e * c : 4096);
   float *norm = scratch<float>(context, n * n);
   if (context->dry) return;
-  make_stats(a->msa.data, r * n, c_m, stats);
-  gemm_left h = left_norm(a->msa.data, c_m, stats, &a->norm, NULL);
-  gemm(r * n, e, c_m, 1, h, right_rows(a->w_left.data, e), put_masked<T>{left, e, a->mask.data});
-  gemm(r * n, e, c_m, 1, h, right_rows(a->w_right.data, e), put_masked<T>{right, e, a->mask.data});
+  bool panels = sizeof(T) == 2 && c_m == 64 && e == 32;
+  if constexpr (sizeof(T) == 2) {
+    if (panels) {
+      // The weights of the second product come later and may lend their place.
+      launch_each(64 * 64, pack_sides{a->w_left.data, a->w_right.data, w});
+      launch_panel_linear<64, 64>(a->msa.data, r * n, &a->norm, w, put_sides{left, right, 32, a->mask.data});
+    }
+  }
+  if (!panels) {
+    make_stats(a->msa.data, r * n, c_m, stats);
+    gemm_left h = left_norm(a->msa.data, c_m, stats, &a->norm, NULL);
+    gemm(r * n, e, c_m, 1, h, right_rows(a->w_left.data, e), put_masked<T>{left, e, a->mask.data});
+    gemm(r * n, e, c_m, 1, h, right_rows(a->w_right.data, e), put_masked<T>{right, e, a->mask.data});
+  }
   gemm_left columns = left_rows(a->mask.data, n);
   columns.m_stride = 1, columns.k_stride = n;
   gemm(n, n, r, 1, columns, right_rows(a->mask.data, n), put{norm, n, 0});
@@ -72,8 +115,13 @@ static void outer_product_mean(nf_context *context, const op_outer_product_mean 
     put_outer<T> to = {outer, (uint32_t)n, (uint32_t)e};
     add_mean mean = {a->pair.data + i * n * c, c, a->b.data, norm + i * n};
     if constexpr (sizeof(T) == 2) {
-      gemm_bf16<false, false>(count * e, n * e, r, 1, bf16_rows{left + i * e, n * e, 0}, bf16_rows{right, n * e, 0}, to);
-      gemm_bf16<true, false>(count * n, c, e * e, 1, bf16_rows{outer, e * e, 0}, bf16_rows{w, c, 0}, mean);
+      blas_product p = {count * e, n * e, r, 1, left + i * e, right, outer, n * e, n * e, n * e, 0, 0, 0, true, false, true, false};
+      if (blas(&p)) {
+        gemm_bf16<true, false>(count * n, c, e * e, 1, outer_rows{outer, (uint32_t)n, (uint32_t)e, n * e}, bf16_rows{w, c, 0}, mean);
+      } else {
+        gemm_bf16<false, false>(count * e, n * e, r, 1, bf16_rows{left + i * e, n * e, 0}, bf16_rows{right, n * e, 0}, to);
+        gemm_bf16<true, false>(count * n, c, e * e, 1, bf16_rows{outer, e * e, 0}, bf16_rows{w, c, 0}, mean);
+      }
     } else {
       gemm_left tokens = left_rows((const float *)left + i * e, r);
       tokens.m_stride = 1, tokens.k_stride = n * e;
@@ -146,6 +194,49 @@ struct put_sigmoid_times {
   __device__ void operator()(int64_t, int64_t i, int j, float gate) const { o[i * stride + j] *= sigmoid(gate); }
 };
 
+// v of row (r, k), eight columns (h, d) from j on, d = 8: to y[h, k, (r, d)], rows of ld
+struct put_eight_values {
+  bf16 *y;
+  uint32_t n;
+  int64_t ld;
+  __device__ void operator()(int64_t i, int j, const float v[8]) const {
+    uint32_t r = (uint32_t)i / n, k = (uint32_t)i % n;
+    uint4 words = {pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]), pack_bf16(v[4], v[5]), pack_bf16(v[6], v[7])};
+    *(uint4 *)(y + ((int64_t)(j / 8) * n + k) * ld + r * 8) = words;
+  }
+};
+// Of head `batch`, row i, column (r, d): to o[r, i, (h, d)] in bf16, d = 8
+struct put_averages_bf16 {
+  bf16 *o;
+  uint32_t n;
+  int64_t hd;
+  __device__ void operator()(int64_t batch, int64_t i, int64_t j, float v0, float v1) const {
+    *(uint32_t *)(o + ((j / 8) * n + i) * hd + batch * 8 + j % 8) = pack_bf16(v0, v1);
+  }
+};
+
+// The network's sizes in bf16: c_m = 64 = 8 heads of 8.
+static void pair_average_panels(nf_context *context, const op_pair_average *a) {
+  int64_t r = a->msa.shape[0], n = a->msa.shape[1], c = a->pair.shape[2], n_head = 8, hd = 64, ld = round_up(n, 8), ld_v = r * 8;
+  float *logits = scratch<float>(context, n_head * n * n);
+  bf16 *weights = scratch<bf16>(context, n_head * n * ld), *v = scratch<bf16>(context, n_head * n * ld_v),
+       *o = scratch<bf16>(context, r * n * hd), *w = scratch<bf16>(context, 3 * hd * hd + c * 16);
+  if (context->dry) return;
+  bf16 *w_logits = w + 3 * hd * hd;
+  permuted_columns columns = {hd, hd, 1};
+  launch_pack(hd * hd, columns, a->wv.data, 1.0f, w);
+  launch_pack(hd * hd, columns, a->wg.data, 1.0f, w + hd * hd);
+  launch_pack(hd * hd, columns, a->wo.data, 1.0f, w + 2 * hd * hd);
+  panel_pack_heads(a->w_logits.data, c, n_head, 1.0f, w_logits);
+  logits_layout layout = {n, n, 1, n, 0, n, n * n, 0};
+  panel_logits(a->pair.data, c, &a->norm_pair, w_logits, (int)n_head, 1, &layout, logits);
+  launch_warps(n_head * n, softmax_row<bf16>{logits, a->column_mask.data, n, ld, weights});
+  launch_panel_linear<64, 64>(a->msa.data, r * n, &a->norm, w, put_eight_values{v, (uint32_t)n, ld_v});
+  gemm_bf16<true, false>(n, r * 8, n, n_head, bf16_rows{weights, ld, n * ld}, bf16_rows{v, ld_v, n * ld_v},
+                         put_averages_bf16{o, (uint32_t)n, hd});
+  panel_gated_out(a->msa.data, hd, r, n, &a->norm, o, w + hd * hd, w + 2 * hd * hd);
+}
+
 template <class T>
 static void pair_average(nf_context *context, const op_pair_average *a) {
   int64_t r = a->msa.shape[0], n = a->msa.shape[1], c_m = a->msa.shape[2], c = a->pair.shape[2],
@@ -179,7 +270,10 @@ static void pair_average(nf_context *context, const op_pair_average *a) {
 CUDA_OP(pair_average) {
   context->flops += flops_pair_average(a);
   size_t mark = context_here(context);
-  if (cuda_bf16(context)) pair_average<bf16>(context, a);
+  int64_t c_m = a->msa.shape[2], c = a->pair.shape[2];
+  bool fits = c_m == 64 && (c == 64 || c == 128) && tensor_count(a->wv) == 64 * 64 && tensor_last(a->w_logits) == 8;
+  if (cuda_bf16(context) && fits) pair_average_panels(context, a);
+  else if (cuda_bf16(context)) pair_average<bf16>(context, a);
   else pair_average<float>(context, a);
   context_reset(context, mark);
 }

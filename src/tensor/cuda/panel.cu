@@ -106,3 +106,135 @@ void panel_transition(nf_context *context, const op_transition *a) {
   if (c == 64) launch_transition<64>(a, m, (int)(n / 32), w1, w2);
   else launch_transition<128>(a, m, (int)(n / 32), w1, w2);
 }
+
+// x[i, j] += (sigmoid(norm(x) wg) * o) wo
+template <int C>
+__global__ void __launch_bounds__(256, 2) gated_out_kernel(float *x, int n, op_norm norm, const bf16 *o, const bf16 *wg,
+                                                               const bf16 *wo) {
+  extern __shared__ __align__(128) bf16 panel_memory[];
+  enum { NT = C / 16 };
+  bf16 *h = panel_memory, *ws = h + 128 * (C + 8), *second = ws + C * (C + 8);
+  int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, wm = warp / 2 * 32, wn = warp % 2;
+  int i = blockIdx.x, j0 = blockIdx.y * 128;
+  panel_weights(wg, C, C, ws, C + 8);
+  panel_weights(wo, C, C, second, C + 8);
+  copy_commit();
+  x += ((int64_t)i * n + j0) * C;
+  o += ((int64_t)i * n + j0) * C;
+  panel_norm<C>(x, n - j0, norm.scale.data, norm.offset.data, h, warp * 16, 16);
+  copy_wait<0>();
+  __syncthreads();
+  float acc[2][NT][4] = {};
+  panel_product<C, NT>(h + wm * (C + 8), ws + wn * (C / 2), C + 8, acc);
+  __syncthreads();
+#pragma unroll
+  for (int r = 0; r < 2; r++)
+#pragma unroll
+    for (int s = 0; s < 2; s++) {
+      int row = wm + 16 * r + g + 8 * s;
+#pragma unroll
+      for (int group = 0; group < NT / 4; group++) {
+        int column = wn * (C / 2) + group * 32 + t * 8;
+        uint4 v = {0, 0, 0, 0};
+        if (j0 + row < n) v = *(const uint4 *)(o + (int64_t)row * C + column);
+        uint32_t *word = (uint32_t *)&v;
+#pragma unroll
+        for (int j = 0; j < 4; j++)
+          word[j] = pack_bf16(bf16_low(word[j]) * sigmoid(acc[r][4 * group + j][2 * s]),
+                              bf16_high(word[j]) * sigmoid(acc[r][4 * group + j][2 * s + 1]));
+        *(uint4 *)(h + row * (C + 8) + column) = v;
+      }
+    }
+  __syncthreads();
+#pragma unroll
+  for (int r = 0; r < 2; r++)
+#pragma unroll
+    for (int j = 0; j < NT; j++)
+#pragma unroll
+      for (int s = 0; s < 4; s++) acc[r][j][s] = 0;
+  panel_product<C, NT>(h + wm * (C + 8), second + wn * (C / 2), C + 8, acc);
+#pragma unroll
+  for (int r = 0; r < 2; r++)
+#pragma unroll
+    for (int s = 0; s < 2; s++) {
+      int row = wm + 16 * r + g + 8 * s;
+      if (j0 + row >= n) continue;
+#pragma unroll
+      for (int group = 0; group < NT / 4; group++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+          float4 *to = (float4 *)(x + (int64_t)row * C + wn * (C / 2) + group * 32 + t * 8 + half * 4), v = *to;
+          int j = 4 * group + 2 * half;
+          v.x += acc[r][j][2 * s], v.y += acc[r][j][2 * s + 1], v.z += acc[r][j + 1][2 * s], v.w += acc[r][j + 1][2 * s + 1];
+          *to = v;
+        }
+    }
+}
+
+template <int C>
+static void launch_gated_out(float *x, int64_t lines, int64_t n, const op_norm *norm, const bf16 *o, const bf16 *wg,
+                             const bf16 *wo) {
+  size_t shared = (128 * (C + 8) + 2 * C * (C + 8)) * sizeof(bf16);
+  static bool allowed;
+  if (!allowed) allow_shared(gated_out_kernel<C>, shared), allowed = true;
+  dim3 grid((unsigned)lines, (unsigned)ceil_div(n, 128));
+  gated_out_kernel<C><<<grid, 256, shared, cuda_stream>>>(x, (int)n, *norm, o, wg, wo);
+  CUDA_CHECK(cudaGetLastError());
+}
+void panel_gated_out(float *x, int64_t c, int64_t lines, int64_t n, const op_norm *norm, const bf16 *o, const bf16 *wg,
+                     const bf16 *wo) {
+  if (c == 64) launch_gated_out<64>(x, lines, n, norm, o, wg, wo);
+  else launch_gated_out<128>(x, lines, n, norm, o, wg, wo);
+}
+
+struct head_columns {  // (C, 16): the heads' columns, then zeros
+  int64_t n_head;
+  __device__ int64_t operator()(int64_t i) const { return i % 16 < n_head ? i / 16 * n_head + i % 16 : -1; }
+};
+
+void panel_pack_heads(const float *w, int64_t c, int64_t n_head, float factor, bf16 *to) {
+  launch_pack(c * 16, head_columns{n_head}, w, factor, to);
+}
+
+// Four warps of 32 rows.
+template <int C>
+__global__ void __launch_bounds__(128) logits_kernel(const float *x, const float *scale, const float *offset, const bf16 *w,
+                                                     int n_head, logits_layout a, float *out) {
+  extern __shared__ __align__(128) bf16 panel_memory[];
+  bf16 *h = panel_memory, *ws = h + 128 * (C + 8);
+  int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+  int64_t line = blockIdx.x, first = (int64_t)blockIdx.y * 128, batch = blockIdx.z;
+  panel_weights(w, C, 16, ws, 24);
+  copy_commit();
+  panel_norm<C>(x + (batch * a.x_batch + line * a.x_line + first * a.apart) * C, a.n - first, scale, offset, h, warp * 32, 32,
+                a.apart * C);
+  copy_wait<0>();
+  __syncthreads();
+  float acc[2][2][4] = {};
+  panel_product<C, 2>(h + warp * 32 * (C + 8), ws, 24, acc);
+  out += batch * a.out_batch + line * a.out_line + first;
+#pragma unroll
+  for (int r = 0; r < 2; r++)
+#pragma unroll
+    for (int j = 0; j < 2; j++)
+#pragma unroll
+      for (int s = 0; s < 4; s++) {
+        int row = warp * 32 + 16 * r + g + s / 2 * 8, head = 8 * j + 2 * t + s % 2;
+        if (first + row < a.n && head < n_head) out[head * a.plane + row] = acc[r][j][s];
+      }
+}
+template <int C>
+static void launch_logits(const float *x, const op_norm *norm, const bf16 *w, int n_head, int64_t batches,
+                          const logits_layout *a, float *out) {
+  size_t shared = (128 * (C + 8) + C * 24) * sizeof(bf16);
+  static bool allowed;
+  if (!allowed) allow_shared(logits_kernel<C>, shared), allowed = true;
+  dim3 grid((unsigned)a->lines, (unsigned)ceil_div(a->n, 128), (unsigned)batches);
+  logits_kernel<C><<<grid, 128, shared, cuda_stream>>>(x, norm->scale.data, norm->offset.data, w, n_head, *a, out);
+  CUDA_CHECK(cudaGetLastError());
+}
+void panel_logits(const float *x, int64_t c, const op_norm *norm, const bf16 *w, int n_head, int64_t batches,
+                  const logits_layout *layout, float *out) {
+  if (c == 64) launch_logits<64>(x, norm, w, n_head, batches, layout, out);
+  else launch_logits<128>(x, norm, w, n_head, batches, layout, out);
+}

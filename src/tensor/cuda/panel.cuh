@@ -13,11 +13,11 @@ static __host__ __device__ __forceinline__ int panel_column(int p) {
   return p / 32 * 32 + p % 8 / 2 * 8 + p % 32 / 8 * 2 + p % 2;
 }
 
-// One warp: rows first .. first + n (a multiple of 4) of a panel, of which `valid` exist, normalised into h, whose rows
+// One warp: rows first .. first + n (a multiple of 4) of a panel, of which `valid` exist and lie `apart`, normalised into h, whose rows
 // are C + 8 apart.
 template <int C>
 static __device__ __forceinline__ void panel_norm(const float *x, int64_t valid, const float *scale, const float *offset,
-                                                  bf16 *h, int first, int n) {
+                                                  bf16 *h, int first, int n, int64_t apart = C) {
   enum { V = C / 32 };
   int lane = threadIdx.x % 32;
   float s[V], o[V];
@@ -30,7 +30,7 @@ static __device__ __forceinline__ void panel_norm(const float *x, int64_t valid,
     float value[4][V];
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-      const float *row = x + (int64_t)(r + i) * C + lane * V;
+      const float *row = x + (r + i) * apart + lane * V;
       if (r + i >= valid) {
 #pragma unroll
         for (int v = 0; v < V; v++) value[i][v] = 0;
@@ -82,6 +82,13 @@ static __device__ __forceinline__ void panel_product(const bf16 *h, const bf16 *
   }
 }
 
+#define PANEL_EIGHT(acc, r, group, s)                                                                             \
+  {                                                                                                               \
+    acc[r][4 * (group)][2 * (s)], acc[r][4 * (group)][2 * (s) + 1], acc[r][4 * (group) + 1][2 * (s)],               \
+        acc[r][4 * (group) + 1][2 * (s) + 1], acc[r][4 * (group) + 2][2 * (s)], acc[r][4 * (group) + 2][2 * (s) + 1], \
+        acc[r][4 * (group) + 3][2 * (s)], acc[r][4 * (group) + 3][2 * (s) + 1]                                       \
+  }
+
 // Everybody: `rows` rows of `columns` values (a multiple of 8) into shared memory, in the background.
 static __device__ __forceinline__ void panel_weights(const bf16 *from, int rows, int columns, bf16 *to, int stride) {
   int chunks = columns / 8;
@@ -110,5 +117,59 @@ struct permuted_columns {
   int64_t n, k_stride, n_stride;
   __device__ int64_t operator()(int64_t i) const { return i / n * k_stride + panel_column((int)(i % n)) * n_stride; }
 };
+
+// norm(x) w for panels of 128 rows, (C, OUT) weights with permuted columns: e(row, column, eight values).
+template <int C, int OUT, class E>
+__global__ void __launch_bounds__(256, 2) panel_linear_kernel(const float *x, int64_t m, const float *scale, const float *offset,
+                                                              const bf16 *w, E e) {
+  extern __shared__ __align__(128) bf16 panel_memory[];
+  enum { NT = OUT / 16 };
+  bf16 *h = panel_memory, *ws = h + 128 * (C + 8);
+  int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, wm = warp / 2 * 32, wn = warp % 2;
+  int64_t m0 = (int64_t)blockIdx.x * 128;
+  panel_weights(w, C, OUT, ws, OUT + 8);
+  copy_commit();
+  panel_norm<C>(x + m0 * C, m - m0, scale, offset, h, warp * 16, 16);
+  copy_wait<0>();
+  __syncthreads();
+  float acc[2][NT][4] = {};
+  panel_product<C, NT>(h + wm * (C + 8), ws + wn * (OUT / 2), OUT + 8, acc);
+#pragma unroll
+  for (int r = 0; r < 2; r++)
+#pragma unroll
+    for (int s = 0; s < 2; s++) {
+      int64_t row = m0 + wm + 16 * r + g + 8 * s;
+      if (row >= m) continue;
+#pragma unroll
+      for (int group = 0; group < NT / 4; group++) {
+        const float v[8] = PANEL_EIGHT(acc, r, group, s);
+        e(row, wn * (OUT / 2) + group * 32 + t * 8, v);
+      }
+    }
+}
+// w (C, OUT) packed with permuted_columns.
+template <int C, int OUT, class E>
+static void launch_panel_linear(const float *x, int64_t m, const op_norm *norm, const bf16 *w, const E &e) {
+  size_t shared = (128 * (C + 8) + C * (OUT + 8)) * sizeof(bf16);
+  auto kernel = panel_linear_kernel<C, OUT, E>;
+  static bool allowed;
+  if (!allowed) allow_shared(kernel, shared), allowed = true;
+  kernel<<<(unsigned)ceil_div(m, 128), 256, shared, cuda_stream>>>(x, m, norm->scale.data, norm->offset.data, w, e);
+  CUDA_CHECK(cudaGetLastError());
+}
+
+// Heads' logits of norm(x), for at most 16 heads. A line is n rows of x, `apart` from one another; row r of line l and
+// batch b is at b * x_batch + l * x_line + r * apart, and goes to out[b * out_batch + head * plane + l * out_line + r].
+typedef struct {
+  int64_t n, lines, apart, x_line, x_batch;
+  int64_t out_line, plane, out_batch;
+} logits_layout;
+void panel_logits(const float *x, int64_t c, const op_norm *norm, const bf16 *w, int n_head, int64_t batches,
+                  const logits_layout *layout, float *out);
+void panel_pack_heads(const float *w, int64_t c, int64_t n_head, float factor, bf16 *to);  // to (C, 16)
+
+// x (rows, C) += (sigmoid(norm(x) wg) * o) wo; lines of n rows. wg, wo (C, C) with permuted columns.
+void panel_gated_out(float *x, int64_t c, int64_t lines, int64_t n, const op_norm *norm, const bf16 *o, const bf16 *wg,
+                     const bf16 *wo);
 
 #endif

@@ -1,5 +1,6 @@
 // Triangle multiplication and triangle attention, in place on the pair tensor. In bf16 for the sizes of the network,
 // else by the general products.
+#include "tensor/cuda/blas.cuh"
 #include "tensor/cuda/flash.cuh"
 #include "tensor/cuda/gemm.cuh"
 #include "tensor/cuda/panel.cuh"
@@ -256,9 +257,12 @@ static void launch_multiply(const op_triangle_multiply *a, int n, int64_t ld, co
   CUDA_CHECK(cudaGetLastError());
   const bf16 *left = planes, *right = planes + (int64_t)C * n * ld;
   int64_t plane = (int64_t)n * ld;
-  if (a->outgoing)
+  const bf16 *first = a->outgoing ? left : right, *second = a->outgoing ? right : left;
+  blas_product p = {n, n, n, C, first, second, product, ld, ld, ld, plane, plane, plane, !a->outgoing, a->outgoing, true, false};
+  bool done = blas(&p);
+  if (!done && a->outgoing)
     gemm_bf16<true, true>(n, n, ld, C, bf16_rows{left, ld, plane}, bf16_rows{right, ld, plane}, put_plane{product, n, ld});
-  else
+  else if (!done)
     gemm_bf16<false, false>(n, n, n, C, bf16_rows{right, ld, plane}, bf16_rows{left, ld, plane}, put_plane{product, n, ld});
   multiply_out_kernel<C><<<grid, 256, out, cuda_stream>>>(a->x.data, n, ld, product, a->norm, a->norm_center, w_gating, w_out);
   CUDA_CHECK(cudaGetLastError());
@@ -315,7 +319,7 @@ static void general_attention(nf_context *context, const op_triangle_attention *
   gemm(m, hd, c, 1, h, wk, put{k, hd, 0});
   gemm(m, hd, c, 1, h, right_rows(a->wv.data, hd), put{v, hd, 0});
   gemm(m, n_head, c, 1, h, right_rows(a->w_bias.data, n_head), put{logits, n_head, 0});
-  flash_operands operands = {q, k, v, o, hd, hd, hd, (int)n, (int)n, (int)(hd / n_head), 1.0f / sqrtf((float)(hd / n_head))};
+  flash_operands operands = {q, k, v, NULL, NULL, o, hd, hd, hd, (int)n, (int)n, (int)(hd / n_head), 1.0f / sqrtf((float)(hd / n_head))};
   flash(operands, n, n_head, row_attention{logits, a->mask.data, n, n_head, a->ending});
   gemm(m, hd, c, 1, h, wg, put_sigmoid_product{o, hd});
   gemm(m, c, hd, 1, left_rows(o, hd), right_rows(a->wo.data, c), add_to(a->x.data, c, NULL));
@@ -553,85 +557,14 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
     }
 }
 
-// x[i, j] += (sigmoid(norm(x) wg) * o) wo
-template <int C>
-__global__ void __launch_bounds__(256, 2) attention_out_kernel(float *x, int n, op_norm norm, const bf16 *o, const bf16 *wg,
-                                                               const bf16 *wo) {
-  extern __shared__ __align__(128) bf16 panel_memory[];
-  enum { NT = C / 16 };
-  bf16 *h = panel_memory, *ws = h + PANEL * (C + 8), *second = ws + C * (C + 8);
-  int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, wm = warp / 2 * 32, wn = warp % 2;
-  int i = blockIdx.x, j0 = blockIdx.y * PANEL;
-  panel_weights(wg, C, C, ws, C + 8);
-  panel_weights(wo, C, C, second, C + 8);
-  copy_commit();
-  x += ((int64_t)i * n + j0) * C;
-  o += ((int64_t)i * n + j0) * C;
-  panel_norm<C>(x, n - j0, norm.scale.data, norm.offset.data, h, warp * 16, 16);
-  copy_wait<0>();
-  __syncthreads();
-  float acc[2][NT][4] = {};
-  panel_product<C, NT>(h + wm * (C + 8), ws + wn * (C / 2), C + 8, acc);
-  __syncthreads();
-#pragma unroll
-  for (int r = 0; r < 2; r++)
-#pragma unroll
-    for (int s = 0; s < 2; s++) {
-      int row = wm + 16 * r + g + 8 * s;
-#pragma unroll
-      for (int group = 0; group < NT / 4; group++) {
-        int column = wn * (C / 2) + group * 32 + t * 8;
-        uint4 v = {0, 0, 0, 0};
-        if (j0 + row < n) v = *(const uint4 *)(o + (int64_t)row * C + column);
-        uint32_t *word = (uint32_t *)&v;
-#pragma unroll
-        for (int j = 0; j < 4; j++)
-          word[j] = pack_bf16(bf16_low(word[j]) * sigmoid(acc[r][4 * group + j][2 * s]),
-                              bf16_high(word[j]) * sigmoid(acc[r][4 * group + j][2 * s + 1]));
-        *(uint4 *)(h + row * (C + 8) + column) = v;
-      }
-    }
-  __syncthreads();
-#pragma unroll
-  for (int r = 0; r < 2; r++)
-#pragma unroll
-    for (int j = 0; j < NT; j++)
-#pragma unroll
-      for (int s = 0; s < 4; s++) acc[r][j][s] = 0;
-  panel_product<C, NT>(h + wm * (C + 8), second + wn * (C / 2), C + 8, acc);
-#pragma unroll
-  for (int r = 0; r < 2; r++)
-#pragma unroll
-    for (int s = 0; s < 2; s++) {
-      int row = wm + 16 * r + g + 8 * s;
-      if (j0 + row >= n) continue;
-#pragma unroll
-      for (int group = 0; group < NT / 4; group++)
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-          float4 *to = (float4 *)(x + (int64_t)row * C + wn * (C / 2) + group * 32 + t * 8 + half * 4), v = *to;
-          int j = 4 * group + 2 * half;
-          v.x += acc[r][j][2 * s], v.y += acc[r][j][2 * s + 1], v.z += acc[r][j + 1][2 * s], v.w += acc[r][j + 1][2 * s + 1];
-          *to = v;
-        }
-    }
-}
-
-struct head_columns {  // (C, 16): the heads' columns, then zeros
-  int64_t n_head;
-  __device__ int64_t operator()(int64_t i) const { return i % 16 < n_head ? i / 16 * n_head + i % 16 : -1; }
-};
-
 template <int C, int D>
 static void launch_attention(const op_triangle_attention *a, int n, const bf16 *w, const bf16 *wg, const bf16 *wo, bf16 *qkv,
                              bias_tiles bias, bf16 *o) {
-  size_t in = (PANEL * (C + 8) + C * (C + 8) + C * 24) * sizeof(bf16), rows = 3 * 4 * 64 * D * sizeof(bf16),
-         out = (PANEL * (C + 8) + 2 * C * (C + 8)) * sizeof(bf16);
+  size_t in = (PANEL * (C + 8) + C * (C + 8) + C * 24) * sizeof(bf16), rows = 3 * 4 * 64 * D * sizeof(bf16);
   static bool allowed;
   if (!allowed) {
     allow_shared(attention_in_kernel<C, D>, in);
     allow_shared(attention_rows_kernel<D>, rows);
-    allow_shared(attention_out_kernel<C>, out);
     allowed = true;
   }
   dim3 grid((unsigned)n, (unsigned)ceil_div(n, PANEL));
@@ -641,8 +574,7 @@ static void launch_attention(const op_triangle_attention *a, int n, const bf16 *
   attention_rows_kernel<D><<<(unsigned)(C / D * ceil_div(n, 2) * ceil_div(n, 128)), 256, rows, cuda_stream>>>(
       n, C / D, qkv, qkv + size, qkv + 2 * size, bias, a->mask.data, a->ending, o);
   CUDA_CHECK(cudaGetLastError());
-  attention_out_kernel<C><<<grid, 256, out, cuda_stream>>>(a->x.data, n, a->norm, o, wg, wo);
-  CUDA_CHECK(cudaGetLastError());
+  panel_gated_out(a->x.data, C, n, n, &a->norm, o, wg, wo);
 }
 
 CUDA_OP(triangle_attention) {
@@ -663,7 +595,7 @@ CUDA_OP(triangle_attention) {
       launch_pack(c * c, transposed, a->wq.data, log2_e / sqrtf((float)d), w);
       launch_pack(c * c, transposed, a->wk.data, 1.0f, w + c * c);
       launch_pack(c * c, plain, a->wv.data, 1.0f, w + 2 * c * c);
-      launch_pack(c * 16, head_columns{n_head}, a->w_bias.data, log2_e, w + 3 * c * c);
+      panel_pack_heads(a->w_bias.data, c, n_head, log2_e, w + 3 * c * c);
       launch_pack(c * c, transposed, a->wg.data, 1.0f, wg);
       launch_pack(c * c, plain, a->wo.data, 1.0f, wo);
       launch_each(bias_count / 2, fill_words{(uint32_t *)bias.data, 0xff80ff80u});
