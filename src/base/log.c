@@ -1,10 +1,15 @@
 // Notes, warnings, progress.
 #include "base/log.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/map.h"
+
+enum { MAX_REMEMBERED = 10000 };  // warnings
 
 static bool is_quiet;
 
@@ -25,7 +30,19 @@ void nf_note(const char *format, ...) {
 }
 
 void nf_warn(const char *format, ...) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static nf_map *given;  // lives as long as the process
+  char text[1024];
   va_list args;
+  va_start(args, format);
+  int length = vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  pthread_mutex_lock(&lock);
+  if (!given) given = nf_map_create();
+  bool is_kept = length < (int)sizeof text && nf_map_size(given) < MAX_REMEMBERED;
+  bool is_new = !is_kept || nf_map_add(given, text, 0);
+  pthread_mutex_unlock(&lock);
+  if (!is_new) return;
   va_start(args, format);
   say("warning: ", format, args);
   va_end(args);

@@ -8,6 +8,7 @@
 // quiet: neither notes nor progress, warnings still. Default: notes; progress only if stderr is a terminal.
 void nf_log_quiet(bool quiet);
 void nf_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// A warning that was given before is not repeated: many are met once a seed.
 void nf_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 // A stage with a known number of steps. On a terminal one line is redrawn with the share done and the time

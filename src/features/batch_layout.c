@@ -51,7 +51,10 @@ nf_status batch_layout(const nf_batch *b, nf_arena *arena, nf_layout *ret_layout
       const char *code = polymer && k == 1 ? residue_class_code(b->aatype[t]) : NULL;
       l.residues[l.n_residues] = (layout_residue){.chain = l.n_chains - 1,
                                                   .id = b->residue_index[t],
-                                                  .name = code ? code : chain->kind == NF_PROTEIN ? "UNK" : polymer ? "N" : "UNL",
+                                                  .name = code                        ? code
+                                                          : chain->kind == NF_PROTEIN ? "UNK"
+                                                          : polymer                   ? "N"
+                                                                                      : "UNL",
                                                   .standard = code != NULL,
                                                   .first_token = t,
                                                   .n_tokens = k,

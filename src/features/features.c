@@ -92,22 +92,42 @@ static nf_status check_finite(const nf_job *job, const nf_batch *batch) {
   return NF_OK;
 }
 
+nf_status features_check(const nf_job *job, const nf_ccd *ccd, const features_options *options) {
+  nf_arena *arena = nf_arena_create();
+  nf_ccd *dictionary = NULL;
+  nf_layout layout;
+  nf_status status;
+  NF_TRY_GOTO(done, job_dictionary(job, ccd, arena, &dictionary));
+  NF_TRY_GOTO(done, layout_create(job, dictionary, options->fix_standalone_glycans, arena, &layout));
+done:
+  ccd_close(dictionary);
+  nf_arena_free(arena);
+  return status;
+}
+
 nf_status features_create(const nf_job *job, const nf_ccd *ccd, uint32_t seed, const features_options *options,
                           nf_arena *arena, nf_layout *ret_layout, nf_batch *ret_batch) {
-  NF_TRY(require_complete(job));
-  NF_TRY(layout_create(job, ccd, options->fix_standalone_glycans, arena, ret_layout));
-  features_size_batch(ret_layout, features_padded_tokens(ret_layout->n_tokens, options), arena, ret_batch);
-  token_features(ret_layout, ccd, ret_batch);
-  window_features(ret_layout, ret_batch);
-  NF_TRY(msa_features(job, ret_layout, options->resolve_msa_overlaps, ret_batch));
-  NF_TRY(template_features(job, ret_layout, arena, ret_batch));
-  NF_TRY(bond_features(job, ret_layout, ret_batch));
-  NF_TRY(reference_features(job, ret_layout, ret_batch));
-  nf_arena_mark mark = nf_arena_here(arena);
+  nf_ccd *dictionary = NULL;
   reference_structure reference;
-  NF_TRY(reference_create(job, ret_layout, seed, options, false, arena, &reference));
+  nf_status status;
+  NF_TRY(require_complete(job));
+  // The layout keeps components of the job's own dictionary, which live in the arena, not the dictionary.
+  NF_TRY_GOTO(done, job_dictionary(job, ccd, arena, &dictionary));
+  NF_TRY_GOTO(done, layout_create(job, dictionary, options->fix_standalone_glycans, arena, ret_layout));
+  features_size_batch(ret_layout, features_padded_tokens(ret_layout->n_tokens, options), arena, ret_batch);
+  token_features(ret_layout, dictionary, ret_batch);
+  window_features(ret_layout, ret_batch);
+  NF_TRY_GOTO(done, msa_features(job, ret_layout, options->resolve_msa_overlaps, ret_batch));
+  NF_TRY_GOTO(done, template_features(job, ret_layout, arena, ret_batch));
+  NF_TRY_GOTO(done, bond_features(job, ret_layout, ret_batch));
+  NF_TRY_GOTO(done, reference_features(job, ret_layout, ret_batch));
+  nf_arena_mark mark = nf_arena_here(arena);
+  NF_TRY_GOTO(done, reference_create(job, ret_layout, seed, options, false, arena, &reference));
   reference_write(ret_layout, &reference, ret_batch);
-  NF_TRY(frame_features(job, ret_layout, options, arena, ret_batch));
+  NF_TRY_GOTO(done, frame_features(job, ret_layout, options, arena, ret_batch));
   nf_arena_reset(arena, mark);
-  return check_finite(job, ret_batch);
+  status = check_finite(job, ret_batch);
+done:
+  ccd_close(dictionary);
+  return status;
 }

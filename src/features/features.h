@@ -15,6 +15,10 @@ typedef struct {
 } features_options;
 void features_default_options(features_options *options);
 
+// Whether the job's components, SMILES ligands and bonds can be laid out, without making features: what is refused here
+// is refused by features_create too, so a run can check all jobs before it starts.
+NF_CHECKED nf_status features_check(const nf_job *job, const nf_ccd *ccd, const features_options *options);
+
 // The whole of features/: calls layout, token, msa, template, reference, bonds and frames in order.
 NF_CHECKED nf_status features_create(const nf_job *job, const nf_ccd *ccd, uint32_t seed,
                                      const features_options *options, nf_arena *arena, nf_layout *ret_layout,

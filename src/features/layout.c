@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/map.h"
 #include "base/str.h"
 #include "chem/elements.h"
 
@@ -15,7 +16,17 @@ typedef struct {
   int job_chain;
   int n_codes;
   const char *const *codes;
+  int64_t first;  // its first residue among those of all candidates
 } candidate;
+
+// What the job's bonds say of a residue, by bits.
+enum {
+  IS_NAMED = 1,      // a bond names it, so the reference remembers it by its bonded atoms
+  NAMES_HEAVY = 2,   // one of them is no hydrogen
+  NAMES_OXT = 4,     // one of them is OXT
+  IS_LINKED = 8,     // a bond that the network is told of holds it
+  IS_LINKED_O1 = 16  // one holds it by its O1
+};
 
 // A < B < ... < Z < AA < BA < ... < AB: shorter ids first, then by the last letter.
 static int compare_ids(const void *a, const void *b) {
@@ -72,6 +83,112 @@ static const ccd_atom *representative(const ccd_component *component) {
 }
 
 static bool is_polymer(nf_chain_kind kind) { return kind == NF_PROTEIN || kind == NF_RNA || kind == NF_DNA; }
+
+// One end of a bond of the job.
+typedef struct {
+  int64_t residue;  // among those of all candidates
+  bool polymer;
+  const ccd_atom *atom;
+} bond_end;
+
+static nf_status refuse_atom(const nf_job *job, int bond, const job_bond *b, bool second,
+                             const ccd_component *component) {
+  nf_str names = {0};
+  for (int i = 0; i < component->n_atoms && names.length < 300; i++) {
+    if (!element_is_hydrogen(component->atoms[i].element)) {
+      nf_str_printf(&names, "%s%s", names.length ? " " : "", component->atoms[i].name);
+    }
+  }
+  nf_status status =
+      nf_fail(NF_INPUT, "%s: bondedAtomPairs[%d]: residue %d of chain %s, %s, has no atom \"%.20s\", but %s", job->path,
+              bond, second ? b->residue2 : b->residue1, second ? b->chain2 : b->chain1, component->id,
+              second ? b->atom2 : b->atom1, names.data ? names.data : "hydrogens alone");
+  nf_str_free(&names);
+  return status;
+}
+
+static nf_status find_end(const nf_job *job, int bond, bool second, const candidate *candidates, const nf_map *chains,
+                          const ccd_component *const *components, bond_end *ret_end) {
+  const job_bond *b = &job->bonds[bond];
+  const char *atom = second ? b->atom2 : b->atom1;
+  int64_t c;
+  bool found = nf_map_get(chains, second ? b->chain2 : b->chain1, &c);
+  NF_ASSERT(found);  // seen when the job was read
+  ret_end->residue = candidates[c].first + (second ? b->residue2 : b->residue1) - 1;
+  ret_end->polymer = is_polymer(candidates[c].chain->kind);
+  const ccd_component *component = components[ret_end->residue];
+  int index = ccd_atom_index(component, atom);
+  if (index < 0) return refuse_atom(job, bond, b, second, component);
+  ret_end->atom = &component->atoms[index];
+  return NF_OK;
+}
+
+// Finds the atoms of the job's bonds: ends (n_bonds, 2), kept (n_bonds): whether the network is told of it; marks
+// (n_residues): what the bonds say of each residue.
+static nf_status find_bonds(const nf_job *job, const candidate *candidates, const ccd_component *const *components,
+                            bond_end (*ends)[2], bool *kept, uint8_t *marks) {
+  nf_status status = NF_OK;
+  nf_map *chains = nf_map_create();
+  for (int i = 0; i < job->n_chains; i++) nf_map_set(chains, candidates[i].chain->id, i);
+  for (int i = 0; i < job->n_bonds; i++) {
+    const job_bond *b = &job->bonds[i];
+    const char *why = NULL;
+    for (int k = 0; k < 2; k++) {
+      NF_TRY_GOTO(done, find_end(job, i, k, candidates, chains, components, &ends[i][k]));
+      const ccd_atom *atom = ends[i][k].atom;
+      bool heavy = !element_is_hydrogen(atom->element);
+      if (!heavy) why = "names a hydrogen, which is not predicted";
+      marks[ends[i][k].residue] |=
+          (uint8_t)(IS_NAMED | (heavy ? NAMES_HEAVY : 0) | (strcmp(atom->name, "OXT") == 0 ? NAMES_OXT : 0));
+    }
+    if (ends[i][0].polymer && ends[i][1].polymer) {
+      why = "is between polymers, of which the network is not told";
+    } else if (ends[i][0].residue == ends[i][1].residue) {
+      why = "is within a residue, whose bonds are known";
+    }
+    kept[i] = !why;
+    if (why) {
+      nf_warn("%s: bondedAtomPairs[%d]: the bond of %s %d %s and %s %d %s %s: it is dropped", job->path, i, b->chain1,
+              b->residue1, b->atom1, b->chain2, b->residue2, b->atom2, why);
+    }
+    for (int k = 0; k < 2 && kept[i]; k++) {
+      marks[ends[i][k].residue] |= (uint8_t)(IS_LINKED | (strcmp(ends[i][k].atom->name, "O1") == 0 ? IS_LINKED_O1 : 0));
+    }
+  }
+done:
+  nf_map_free(chains);
+  return status;
+}
+
+static int find_atom(const nf_layout *l, const layout_residue *residue, const char *name) {
+  for (int i = residue->first_atom; i < residue->first_atom + residue->n_atoms; i++) {
+    if (strcmp(l->atoms[i].name, name) == 0) return i;
+  }
+  return -1;
+}
+
+// placed (of all candidates' residues): index in the layout; -1 if its chain is left out.
+static void place_bonds(const nf_job *job, nf_layout *l, const bond_end (*ends)[2], const bool *kept,
+                        const int *placed) {
+  for (int i = 0; i < job->n_bonds; i++) {
+    if (!kept[i]) continue;
+    int atoms[2];
+    for (int k = 0; k < 2; k++) {
+      int residue = placed[ends[i][k].residue];
+      atoms[k] = residue < 0 ? -1 : find_atom(l, &l->residues[residue], ends[i][k].atom->name);
+    }
+    if (atoms[0] < 0 || atoms[1] < 0) {
+      const job_bond *b = &job->bonds[i];
+      nf_warn(
+          "%s: bondedAtomPairs[%d]: the bond of %s %d %s and %s %d %s names an atom that is not predicted: it is "
+          "dropped",
+          job->path, i, b->chain1, b->residue1, b->atom1, b->chain2, b->residue2, b->atom2);
+      continue;
+    }
+    l->bonds[l->n_bonds++] =
+        (layout_bond){.atom1 = atoms[0], .atom2 = atoms[1], .to_polymer = ends[i][0].polymer || ends[i][1].polymer};
+  }
+}
 
 // Whether the atom is lost to a bond with a neighbour (or, in sugars, to the bond one expects there).
 static bool is_dropped(nf_chain_kind kind, const ccd_component *component, const ccd_atom *atom, bool is_start,
@@ -169,11 +286,15 @@ static void number_entities(nf_layout *l) {
 
 // Whether the reference keeps the chain: not if it is one unknown residue repeated, nor if hydrogens alone stand for
 // its residues.
-static bool is_kept(const candidate *c, const ccd_component *const *atoms_of) {
+static bool is_kept(const candidate *c, const ccd_component *const *atoms_of, const uint8_t *marks) {
   bool unknown = residue_is_unknown(c->codes[0]), heavy = false;
   for (int i = 0; i < c->n_codes; i++) {
     if (strcmp(c->codes[i], c->codes[0]) != 0) unknown = false;
-    if (!element_is_hydrogen(representative(atoms_of[i])->element)) heavy = true;
+    if (marks[i] & IS_NAMED) {
+      heavy = heavy || (marks[i] & NAMES_HEAVY);
+    } else {
+      heavy = heavy || atoms_of[i]->from_smiles || !element_is_hydrogen(representative(atoms_of[i])->element);
+    }
   }
   return heavy && !unknown;
 }
@@ -185,8 +306,8 @@ nf_status layout_create(const nf_job *job, const nf_ccd *ccd, bool fix_standalon
   for (int i = 0; i < job->n_chains; i++) {
     const job_chain *chain = &job->chains[i];
     candidate *c = &candidates[i];
-    *c = (candidate){.chain = chain, .job_chain = i, .n_codes = chain->n_codes, .codes = chain->codes};
-    if (is_polymer(chain->kind)) c->codes = job_chain_residues(chain, arena, &c->n_codes);
+    *c = (candidate){.chain = chain, .job_chain = i};
+    c->codes = job_chain_residues(chain, arena, &c->n_codes);
     if (c->n_codes == 0) {
       return nf_fail(NF_INPUT, "%s: %s %s: it has no residues", job->path, kind_name(chain->kind), chain->id);
     }
@@ -199,7 +320,8 @@ nf_status layout_create(const nf_job *job, const nf_ccd *ccd, bool fix_standalon
   const ccd_component **atoms_of = NF_NEW(arena, const ccd_component *, n_residues);
   int64_t n_atoms = 0, at = 0;
   for (int i = 0; i < job->n_chains; i++) {
-    const candidate *c = &candidates[i];
+    candidate *c = &candidates[i];
+    c->first = at;
     for (int r = 0; r < c->n_codes; r++, at++) {
       NF_TRY(require(job, c, r, ccd, c->codes[r], &components[at]));
       NF_TRY(require_atoms(job, c, r, ccd, c->codes[r], &atoms_of[at]));
@@ -211,17 +333,24 @@ nf_status layout_create(const nf_job *job, const nf_ccd *ccd, bool fix_standalon
                    (long long)n_atoms);
   }
 
+  bond_end(*ends)[2] = nf_arena_calloc(arena, (size_t)job->n_bonds, sizeof *ends);
+  bool *bond_kept = NF_NEW(arena, bool, job->n_bonds);
+  uint8_t *marks = NF_NEW(arena, uint8_t, n_residues);
+  NF_TRY(find_bonds(job, candidates, components, ends, bond_kept, marks));
+
   nf_layout l = {0};
   l.chains = NF_NEW(arena, layout_chain, job->n_chains);
   l.residues = NF_NEW(arena, layout_residue, n_residues);
   l.tokens = NF_NEW(arena, layout_token, n_atoms);
   l.atoms = NF_NEW(arena, layout_atom, n_atoms);
-  at = 0;
+  l.bonds = NF_NEW(arena, layout_bond, job->n_bonds);
+  int *placed = NF_NEW(arena, int, n_residues);
   for (int i = 0; i < job->n_chains; i++) {
     const candidate *c = &candidates[i];
-    const ccd_component *const *component = components + at, *const *atoms = atoms_of + at;
-    at += c->n_codes;
-    if (!is_kept(c, atoms)) {
+    const ccd_component *const *component = components + c->first, *const *atoms = atoms_of + c->first;
+    const uint8_t *mark = marks + c->first;
+    for (int r = 0; r < c->n_codes; r++) placed[c->first + r] = -1;
+    if (!is_kept(c, atoms, mark)) {
       nf_warn("%s: %s %s holds nothing that can be predicted and is left out", job->path, kind_name(c->chain->kind),
               c->chain->id);
       continue;
@@ -235,9 +364,12 @@ nf_status layout_create(const nf_job *job, const nf_ccd *ccd, bool fix_standalon
                             .first_atom = l.n_atoms};
     char *letters = is_polymer(chain->kind) ? nf_arena_calloc(arena, (size_t)c->n_codes + 1, 1) : NULL;
     for (int r = 0; r < c->n_codes; r++) {
-      bool is_end = r == c->n_codes - 1 || strcmp(representative(atoms[r])->name, "OXT") == 0;
-      NF_TRY(
-          add_residue(job, &l, c, component[r], atoms[r], c->codes[r], r + 1, r == 0, is_end, fix_standalone_glycans));
+      bool remembered_by_oxt =
+          mark[r] & IS_NAMED ? mark[r] & NAMES_OXT : strcmp(representative(atoms[r])->name, "OXT") == 0;
+      bool is_end = r == c->n_codes - 1 || remembered_by_oxt;
+      bool keep_o1 = mark[r] & IS_LINKED_O1 || (fix_standalone_glycans && !(mark[r] & IS_LINKED));
+      placed[c->first + r] = l.n_residues;
+      NF_TRY(add_residue(job, &l, c, component[r], atoms[r], c->codes[r], r + 1, r == 0, is_end, keep_o1));
       if (letters) letters[r] = residue_letter(chain->kind, c->codes[r]);
     }
     chain->sequence = letters;
@@ -247,6 +379,7 @@ nf_status layout_create(const nf_job *job, const nf_ccd *ccd, bool fix_standalon
     return nf_fail(NF_INPUT, "%s: sequences: no chain holds a residue that can be predicted", job->path);
   }
   number_entities(&l);
+  place_bonds(job, &l, (const bond_end(*)[2])ends, bond_kept, placed);
   *ret_layout = l;
   return NF_OK;
 }

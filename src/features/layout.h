@@ -47,16 +47,24 @@ typedef struct {
   char element[4];
 } layout_atom;
 
+// A bond of the job's bondedAtomPairs that the network is told of: between residues, one of them a ligand's.
 typedef struct {
-  int n_chains, n_residues, n_tokens, n_atoms;
+  int atom1, atom2;  // among the output atoms
+  bool to_polymer;   // the other one is a polymer's
+} layout_bond;
+
+typedef struct {
+  int n_chains, n_residues, n_tokens, n_atoms, n_bonds;
   layout_chain *chains;
   layout_residue *residues;
   layout_token *tokens;
   layout_atom *atoms;  // in the order of the output file
+  layout_bond *bonds;  // in the order of the job
 } nf_layout;
 
-// Chains in the order A, B, ... Z, AA, BA, ...; chains of one unknown residue repeated are left out. Unlinked sugars
-// lose their O1, as the network was trained; fix_standalone_glycans keeps it.
+// Chains in the order A, B, ... Z, AA, BA, ...; chains of one unknown residue repeated are left out. Sugars that no
+// bond holds by their O1 lose it, even those without any bond, as the network was trained; fix_standalone_glycans keeps
+// it in the latter. Bonds that the network cannot be told of are dropped with a warning. `ccd` is the job's dictionary.
 NF_CHECKED nf_status layout_create(const nf_job *job, const nf_ccd *ccd, bool fix_standalone_glycans, nf_arena *arena,
                                    nf_layout *ret_layout);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "chem/conformer.h"
 #include "chem/elements.h"
 #include "chem/residues.h"
@@ -80,7 +81,7 @@ static int compare_names(const void *a, const void *b, void *context) {
 }
 
 // Centres on the mean, turns and shifts. The mean is summed in float32 in the order of the reference's atoms: by name
-// in a conformer, the dictionary's in a fallback.
+// in a conformer, the component's in a fallback and of a SMILES.
 static void augment(const ccd_component *component, const draw *d, bool by_name, int *order, float *positions) {
   int n = component->n_atoms;
   for (int i = 0; i < n; i++) order[i] = i;
@@ -101,8 +102,8 @@ static void augment(const ccd_component *component, const draw *d, bool by_name,
   }
 }
 
-static nf_status make_residue(const nf_layout *l, const layout_residue *residue, const draw *d, int max_iterations,
-                              int max_modified_date, reference_structure *out) {
+static nf_status make_residue(const nf_job *job, const nf_layout *l, const layout_residue *residue, const draw *d,
+                              int max_iterations, int max_modified_date, reference_structure *out) {
   const ccd_component *component = residue->component;
   float *positions = nf_alloc((size_t)component->n_atoms * 3 * sizeof(float));
   int *order = nf_alloc((size_t)component->n_atoms * sizeof(int));
@@ -110,7 +111,13 @@ static nf_status make_residue(const nf_layout *l, const layout_residue *residue,
   nf_status status = NF_OK;
   if (d->accepted) NF_TRY_GOTO(done, conformer_embed(component, d->seed, max_iterations, positions, &found));
   if (!found) fall_back(component, max_modified_date, positions);
-  augment(component, d, found, order, positions);
+  if (!found && component->from_smiles) {
+    nf_warn(
+        "%s: ligand %s: smiles: RDKit finds no conformer, so that all its reference positions are one point; more "
+        "--conformer_max_iterations may help, or give it as userCCD with coordinates",
+        job->path, l->chains[residue->chain].id);
+  }
+  augment(component, d, found && !component->from_smiles, order, positions);
   for (int i = 0; i < residue->n_atoms; i++) {
     const layout_atom *atom = &l->atoms[residue->first_atom + i];
     for (int j = 0; j < component->n_atoms; j++) {
@@ -168,8 +175,8 @@ nf_status reference_create(const nf_job *job, const nf_layout *l, uint32_t seed,
   for (int r = 0; r < l->n_residues; r++) {
     const layout_residue *residue = &l->residues[r];
     if (residue->n_tokens == 0 || (ligands_only && l->chains[residue->chain].sequence)) continue;
-    nf_status here =
-        make_residue(l, residue, &draws[r], options->conformer_max_iterations, options->ref_max_modified_date, &out);
+    nf_status here = make_residue(job, l, residue, &draws[r], options->conformer_max_iterations,
+                                  options->ref_max_modified_date, &out);
     if (here == NF_OK) continue;
 #pragma omp critical
     if (status == NF_OK) {  // messages are kept by thread: carry the first one over
