@@ -3,6 +3,7 @@
 #define NF_CLI_PREDICT_FLAGS_H
 
 #include "cli/flags.h"
+#include "search/search.h"
 
 enum { DEVICE_AUTO, DEVICE_CUDA, DEVICE_CPU };
 enum { OFFLOAD_AUTO, OFFLOAD_OFF, OFFLOAD_HOST };
@@ -26,6 +27,7 @@ typedef struct {
   double ntrna_z_value, rfam_z_value, rna_central_z_value;                                      // megabases
   const char *msa_cache;
   double jackhmmer_dom_e;
+  bool prefilter;
   int64_t jackhmmer_n_cpu, nhmmer_n_cpu, hmmsearch_n_cpu;  // not given: all at hand, shared out
   int64_t jackhmmer_max_parallel_shards, nhmmer_max_parallel_shards;
   // Features.
@@ -60,6 +62,9 @@ extern const int n_predict_flags;
 // Refuses contradictions, fills what is derived, maps jax_backend onto device, and answers flags that mean nothing
 // here with one note. Call it after the subcommand has had its say on the stages.
 NF_CHECKED nf_status predict_flags_check(predict_options *options, const flag_result *result);
+
+// The options of a search, after predict_flags_check. They share the strings of `options`.
+void predict_search_options(const predict_options *options, const flag_result *given, search_options *ret_search);
 
 // YYYY-MM-DD to yyyymmdd; false if it is no date.
 bool predict_parse_date(const char *text, int *ret_day);
