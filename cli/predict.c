@@ -1,6 +1,5 @@
 // predict, search, fold: job files to directories of results.
 #include <dirent.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,13 +42,28 @@ typedef struct {
   const char *message;
 } entry;
 
-// Reads one job and everything that can be said of it without running it.
-static nf_status read_entry(const predict_options *o, const char *path, nf_search *search, nativefold_job **ret_job) {
-  if (o->features) return nativefold_read_features(o->features, 1, ret_job);
-  NF_TRY(nativefold_read_job(path, ret_job));
-  NF_TRY(nativefold_widen_seeds(*ret_job, o->num_seeds == FLAG_NO_INT ? 0 : (int)o->num_seeds));
-  NF_TRY(nativefold_check_filled(*ret_job, o->run_data_pipeline));
-  return o->run_data_pipeline ? nativefold_check_search(*ret_job, search) : NF_OK;
+// Everything that can be said of a job without running it.
+static nf_status check_job(const predict_options *o, nf_search *search, nativefold_job *job) {
+  NF_TRY(nativefold_widen_seeds(job, o->num_seeds == FLAG_NO_INT ? 0 : (int)o->num_seeds));
+  NF_TRY(nativefold_check_filled(job, o->run_data_pipeline));
+  return o->run_data_pipeline ? nativefold_check_search(job, search) : NF_OK;
+}
+
+// Reads the jobs of a file onto the end of *entries. A file that cannot be read becomes one failed entry.
+static void read_entries(const predict_options *o, const char *path, nf_search *search, nf_arena *arena, int *n,
+                         entry **entries) {
+  int n_jobs = 1;
+  nativefold_job **jobs = NULL, *one = NULL;
+  nf_status status = o->features ? nativefold_read_features(o->features, 1, &one) : nativefold_read_jobs(path, &n_jobs, &jobs);
+  if (status != NF_OK) n_jobs = 1;
+  *entries = nf_realloc(*entries, (size_t)(*n + n_jobs), sizeof **entries);
+  for (int i = 0; i < n_jobs; i++) {
+    entry *e = &(*entries)[(*n)++];
+    *e = (entry){.path = o->features ? o->features : path, .job = jobs ? jobs[i] : one, .status = status};
+    if (status == NF_OK && !o->features) e->status = check_job(o, search, e->job);
+    if (e->status != NF_OK) e->message = nf_arena_strdup(arena, nf_message());
+  }
+  free(jobs);
 }
 
 static nf_status run_entry(const predict_options *o, const nativefold_options *options, const nativefold_model *model,
@@ -64,72 +78,32 @@ static nf_status run_entry(const predict_options *o, const nativefold_options *o
   return nativefold_fold(model, chemistry, job, options, dir, NULL);
 }
 
-// The search's options from the flags of the same names.
-static void set_search_options(const predict_options *o, search_options *s) {
-  search_default_options(s);
-  s->jackhmmer = o->jackhmmer_binary_path;
-  s->nhmmer = o->nhmmer_binary_path;
-  s->hmmalign = o->hmmalign_binary_path;
-  s->hmmsearch = o->hmmsearch_binary_path;
-  s->hmmbuild = o->hmmbuild_binary_path;
-  s->n_db_dirs = o->db_dir.n;
-  s->db_dirs = o->db_dir.values;
-  const struct {
-    search_database database;
-    const char *path;
-    int64_t sequences;
-    double megabases;
-  } given[] = {{SEARCH_UNIREF90, o->uniref90_database_path, o->uniref90_z_value, NAN},
-               {SEARCH_SMALL_BFD, o->small_bfd_database_path, o->small_bfd_z_value, NAN},
-               {SEARCH_MGNIFY, o->mgnify_database_path, o->mgnify_z_value, NAN},
-               {SEARCH_UNIPROT, o->uniprot_cluster_annot_database_path, o->uniprot_cluster_annot_z_value, NAN},
-               {SEARCH_NTRNA, o->ntrna_database_path, FLAG_NO_INT, o->ntrna_z_value},
-               {SEARCH_RFAM, o->rfam_database_path, FLAG_NO_INT, o->rfam_z_value},
-               {SEARCH_RNACENTRAL, o->rna_central_database_path, FLAG_NO_INT, o->rna_central_z_value},
-               {SEARCH_SEQRES, o->seqres_database_path, FLAG_NO_INT, NAN},
-               {SEARCH_PDB, o->pdb_database_path, FLAG_NO_INT, NAN}};
-  for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
-    double z = given[i].sequences == FLAG_NO_INT ? given[i].megabases : (double)given[i].sequences;
-    s->databases[given[i].database] = (search_database_option){given[i].path, z};
-  }
-  s->jackhmmer_n_cpu = o->jackhmmer_n_cpu == FLAG_NO_INT ? 0 : (int)o->jackhmmer_n_cpu;
-  s->nhmmer_n_cpu = o->nhmmer_n_cpu == FLAG_NO_INT ? 0 : (int)o->nhmmer_n_cpu;
-  s->hmmsearch_n_cpu = o->hmmsearch_n_cpu == FLAG_NO_INT ? 0 : (int)o->hmmsearch_n_cpu;
-  s->jackhmmer_max_parallel_shards = o->jackhmmer_max_parallel_shards == FLAG_NO_INT ? 0 : (int)o->jackhmmer_max_parallel_shards;
-  s->nhmmer_max_parallel_shards = o->nhmmer_max_parallel_shards == FLAG_NO_INT ? 0 : (int)o->nhmmer_max_parallel_shards;
-  s->jackhmmer_dom_e = o->jackhmmer_dom_e;
-  s->max_template_date = o->max_template_day;
-  s->cache_dir = o->msa_cache;
-}
-
 static nf_status run(const predict_options *o, nf_arena *arena) {
   static const char *const device_names[] = {"auto", "cuda", "cpu"};
   if (o->resume) return nf_fail(NF_INPUT, "--resume is not in this version: run without it");
   if (o->report) return nf_fail(NF_INPUT, "--report is not in this version: run without it");
 
-  int n = 1;
+  int n_paths = 1, n = 0;
   const char **paths = NF_NEW(arena, const char *, 1);
   paths[0] = o->json_path;
-  if (o->input_dir) NF_TRY(list_jobs(o->input_dir, arena, &n, &paths));
-  // All jobs are checked before the first one runs; the run goes on past those that fail.
-  entry *entries = NF_NEW(arena, entry, n);
-  nf_status status = NF_OK, worst = NF_OK;
+  if (o->input_dir) NF_TRY(list_jobs(o->input_dir, arena, &n_paths, &paths));
+  entry *entries = NULL;
+  nf_status status = NF_OK;
   nativefold_model *model = NULL;
   nativefold_chemistry *chemistry = NULL;
   nf_search *search = NULL;
   search_options searching;
-  set_search_options(o, &searching);
+  predict_search_options(o, &searching);
   if (o->run_data_pipeline) NF_TRY(search_open(&searching, &search));
+  // All jobs are checked before the first one runs; the run goes on past those that fail.
+  for (int i = 0; i < n_paths; i++) read_entries(o, paths[i], search, arena, &n, &entries);
   for (int i = 0; i < n; i++) {
-    entries[i].path = paths[i];
-    entries[i].status = read_entry(o, paths[i], search, &entries[i].job);
     if (entries[i].status == NF_OK) continue;
-    entries[i].message = nf_arena_strdup(arena, nf_message());
     if (n == 1) {
-      status = entries[i].status;
+      status = nf_fail(entries[i].status, "%s", entries[i].message);
       goto done;
     }
-    nf_warn("%s", nf_message());
+    nf_warn("%s", entries[i].message);
   }
   NF_TRY_GOTO(done, nf_dir_create(o->output_dir));
   if (o->run_inference) {
@@ -173,10 +147,12 @@ static nf_status run(const predict_options *o, nf_arena *arena) {
             entries[i].status == NF_OK ? "" : ": ", entries[i].status == NF_OK ? "" : entries[i].message);
     failed += entries[i].status != NF_OK;
   }
-  if (failed) worst = nf_fail(NF_FAILED, "--input_dir=%s: %d of %d jobs failed", o->input_dir, failed, n);
-  status = worst;
+  if (failed) {
+    status = nf_fail(NF_FAILED, "%s: %d of %d jobs failed", o->input_dir ? o->input_dir : o->json_path, failed, n);
+  }
 done:
   for (int i = 0; i < n; i++) nativefold_free_job(entries[i].job);
+  free(entries);
   search_close(search);
   nativefold_free_model(model);
   nativefold_free_chemistry(chemistry);

@@ -64,7 +64,7 @@ extern const int n_predict_flags;
 NF_CHECKED nf_status predict_flags_check(predict_options *options, const flag_result *result);
 
 // The options of a search, after predict_flags_check. They share the strings of `options`.
-void predict_search_options(const predict_options *options, const flag_result *given, search_options *ret_search);
+void predict_search_options(const predict_options *options, search_options *ret_search);
 
 // YYYY-MM-DD to yyyymmdd; false if it is no date.
 bool predict_parse_date(const char *text, int *ret_day);

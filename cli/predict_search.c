@@ -7,7 +7,7 @@ static double z_of(int64_t sequences) { return sequences == FLAG_NO_INT ? NAN : 
 
 static int int_of(int64_t value) { return value == FLAG_NO_INT ? 0 : (int)value; }
 
-void predict_search_options(const predict_options *o, const flag_result *given, search_options *ret) {
+void predict_search_options(const predict_options *o, search_options *ret) {
   search_default_options(ret);
   ret->jackhmmer = o->jackhmmer_binary_path;
   ret->nhmmer = o->nhmmer_binary_path;

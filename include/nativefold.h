@@ -59,8 +59,11 @@ void nativefold_free_model(nativefold_model *model);  // NULL is fine
 const char *nativefold_model_name(const nativefold_model *model);    // "AlphaFold 3", "demo", ...
 const char *nativefold_model_notice(const nativefold_model *model);  // what these weights can and cannot do
 
-// Reads a job in the alphafold3 JSON dialect.
+// Reads a job file that holds one job, in the alphafold3 or the alphafoldserver JSON dialect.
 int nativefold_read_job(const char *path, nativefold_job **ret_job);
+// Reads a file of one job or more (the alphafoldserver dialect lists them). The array is freed with free(), each job in it with
+// nativefold_free_job.
+int nativefold_read_jobs(const char *path, int *ret_n, nativefold_job ***ret_jobs);
 // A job that is a feature file made by `nativefold featurise`: chemistry is not needed to fold it.
 int nativefold_read_features(const char *path, uint32_t seed, nativefold_job **ret_job);
 void nativefold_free_job(nativefold_job *job);  // NULL is fine

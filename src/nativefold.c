@@ -30,8 +30,15 @@ struct nativefold_model {
   output_origin origin;
 };
 
+// What the jobs of one file share.
+typedef struct {
+  nf_arena *arena;
+  int n_users;
+} job_file;
+
 struct nativefold_job {
   nf_arena *arena;
+  job_file *file;  // NULL if it was not read from a file of jobs
   nf_job job;
   const char *features_path;  // a feature file in place of a job
 };
@@ -112,17 +119,40 @@ void nativefold_free_model(nativefold_model *model) {
 const char *nativefold_model_name(const nativefold_model *model) { return model->origin.model_name; }
 const char *nativefold_model_notice(const nativefold_model *model) { return model->origin.model_notice; }
 
-int nativefold_read_job(const char *path, nativefold_job **ret_job) {
-  *ret_job = NULL;
-  nativefold_job *j = nf_calloc(1, sizeof *j);
-  j->arena = nf_arena_create();
-  nf_status status = job_read(path, j->arena, &j->job);
+int nativefold_read_jobs(const char *path, int *ret_n, nativefold_job ***ret_jobs) {
+  *ret_n = 0;
+  *ret_jobs = NULL;
+  job_file *file = nf_calloc(1, sizeof *file);
+  file->arena = nf_arena_create();
+  int n;
+  nf_job *jobs;
+  nf_status status = jobs_read(path, file->arena, &n, &jobs);
   if (status != NF_OK) {
-    nativefold_free_job(j);
+    nf_arena_free(file->arena);
+    free(file);
     return status;
   }
-  *ret_job = j;
+  file->n_users = n;
+  *ret_jobs = nf_calloc((size_t)n, sizeof **ret_jobs);
+  for (int i = 0; i < n; i++) {
+    nativefold_job *j = nf_calloc(1, sizeof *j);
+    *j = (nativefold_job){.arena = nf_arena_create(), .file = file, .job = jobs[i]};
+    (*ret_jobs)[i] = j;
+  }
+  *ret_n = n;
   return NF_OK;
+}
+
+int nativefold_read_job(const char *path, nativefold_job **ret_job) {
+  *ret_job = NULL;
+  int n;
+  nativefold_job **jobs;
+  NF_TRY(nativefold_read_jobs(path, &n, &jobs));
+  nf_status status = n == 1 ? NF_OK : nf_fail(NF_INPUT, "%s: holds %d jobs, one is needed here", path, n);
+  if (status == NF_OK) *ret_job = jobs[0];
+  for (int i = 0; i < n && status != NF_OK; i++) nativefold_free_job(jobs[i]);
+  free(jobs);
+  return status;
 }
 
 int nativefold_read_features(const char *path, uint32_t seed, nativefold_job **ret_job) {
@@ -146,6 +176,10 @@ int nativefold_read_features(const char *path, uint32_t seed, nativefold_job **r
 
 void nativefold_free_job(nativefold_job *job) {
   if (!job) return;
+  if (job->file && --job->file->n_users == 0) {
+    nf_arena_free(job->file->arena);
+    free(job->file);
+  }
   nf_arena_free(job->arena);
   free(job);
 }
