@@ -276,7 +276,7 @@ done:
 static nativefold_forecast forecast(const nativefold_model *model, const nf_layout *layout, const nf_batch *batch,
                                     const nativefold_options *options) {
   // Shares of the measured matrix-product peak that the stages reach (bench/RESULTS.md), rounded down.
-  const double trunk_share = 0.5, diffusion_share = 0.4, confidence_share = 0.4;
+  const double trunk_share = 0.65, diffusion_share = 0.7, confidence_share = 0.6;
   int windows = (layout->n_atoms + batch->n_query - 1) / batch->n_query;
   int rows = options->num_msa < batch->num_alignments[0] ? options->num_msa : batch->num_alignments[0];
   model_costs costs;
