@@ -121,6 +121,9 @@ __global__ void __launch_bounds__(256, 2) gated_out_kernel(float *x, int n, op_n
   copy_commit();
   x += ((int64_t)i * n + j0) * C;
   o += ((int64_t)i * n + j0) * C;
+  // o is wanted after the first product: on its way to the second-level cache by then.
+  if (threadIdx.x < 128 * C / 64 && j0 + (int)threadIdx.x * 64 / C < n)
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(o + threadIdx.x * 64));
   panel_norm<C>(x, n - j0, norm.scale.data, norm.offset.data, h, warp * 16, 16);
   copy_wait<0>();
   __syncthreads();

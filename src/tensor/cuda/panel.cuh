@@ -13,12 +13,12 @@ static __host__ __device__ __forceinline__ int panel_column(int p) {
   return p / 32 * 32 + p % 8 / 2 * 8 + p % 32 / 8 * 2 + p % 2;
 }
 
-// One warp: rows first .. first + n (a multiple of 4) of a panel, of which `valid` exist and lie `apart`, normalised into h, whose rows
+// One warp: rows first .. first + n (a multiple of 8) of a panel, of which `valid` exist and lie `apart`, normalised into h, whose rows
 // are C + 8 apart.
 template <int C>
 static __device__ __forceinline__ void panel_norm(const float *x, int64_t valid, const float *scale, const float *offset,
                                                   bf16 *h, int first, int n, int64_t apart = C) {
-  enum { V = C / 32 };
+  enum { V = C / 32, AT_ONCE = 8 };  // so many rows are under way together
   int lane = threadIdx.x % 32;
   float s[V], o[V];
 #pragma unroll
@@ -26,10 +26,10 @@ static __device__ __forceinline__ void panel_norm(const float *x, int64_t valid,
     s[v] = scale ? scale[lane * V + v] : 1.0f;
     o[v] = offset ? offset[lane * V + v] : 0.0f;
   }
-  for (int r = first; r < first + n; r += 4) {
-    float value[4][V];
+  for (int r = first; r < first + n; r += AT_ONCE) {
+    float value[AT_ONCE][V];
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < AT_ONCE; i++) {
       const float *row = x + (r + i) * apart + lane * V;
       if (r + i >= valid) {
 #pragma unroll
@@ -43,7 +43,7 @@ static __device__ __forceinline__ void panel_norm(const float *x, int64_t valid,
       }
     }
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < AT_ONCE; i++) {
       float sum = 0, square = 0;
 #pragma unroll
       for (int v = 0; v < V; v++) sum += value[i][v];

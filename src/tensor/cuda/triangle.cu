@@ -142,15 +142,23 @@ __global__ void __launch_bounds__(256, 2) multiply_out_kernel(float *x, int n, i
   panel_weights(w_gating, C, C, ws, C + 8);
   copy_commit();
   x += ((int64_t)i * n + j0) * C;
-  panel_norm<C>(x, n - j0, norm.scale.data, norm.offset.data, h, warp * 16, 16);
   // Two lanes read 32 bytes of a channel, so that sixteen channels' values land in different banks.
-  for (int p = threadIdx.x; p < C * PANEL / 8; p += 256) {
-    int c = p / 2 % C, j = (p % 2 + p / (2 * C) * 2) * 8;
-    uint4 v = {0, 0, 0, 0};
-    if (j0 + j < ld) v = *(const uint4 *)(planes + ((int64_t)c * n + i) * ld + j0 + j);
-    const bf16 *values = (const bf16 *)&v;
+  enum { PARTS = C * PANEL / 8 / 256 };
+  uint4 part[PARTS];
 #pragma unroll
-    for (int e = 0; e < 8; e++) sums[(j + e) * (C + 8) + c] = values[e];
+  for (int u = 0; u < PARTS; u++) {
+    int p = threadIdx.x + 256 * u, c = p / 2 % C, j = (p % 2 + p / (2 * C) * 2) * 8;
+    part[u] = uint4{0, 0, 0, 0};
+    if (j0 + j < ld) part[u] = *(const uint4 *)(planes + ((int64_t)c * n + i) * ld + j0 + j);
+  }
+  panel_norm<C>(x, n - j0, norm.scale.data, norm.offset.data, h, warp * 16, 16);
+#pragma unroll
+  for (int u = 0; u < PARTS; u++) {
+    int p = threadIdx.x + 256 * u, c = p / 2 % C, j = (p % 2 + p / (2 * C) * 2) * 8;
+    const uint32_t words[4] = {part[u].x, part[u].y, part[u].z, part[u].w};
+#pragma unroll
+    for (int e = 0; e < 8; e++)
+      sums[(j + e) * (C + 8) + c] = __ushort_as_bfloat16((unsigned short)(e % 2 ? words[e / 2] >> 16 : words[e / 2]));
   }
   __syncthreads();
   {
@@ -327,15 +335,15 @@ static void general_attention(nf_context *context, const op_triangle_attention *
 
 // ---- triangle attention in bf16 ----
 
-// The bias of 16 queries and 32 keys lies as the lanes of a warp want it: 16 values each, (H, query_tiles, key_tiles,
-// 32, 16), in units of log2, and -inf beyond the last key.
+// The bias of 16 queries and 32 keys lies as the lanes of a warp want it: 8 values each for the upper and the lower 8
+// queries, (H, query_tiles, key_tiles, 2, 32, 8), in units of log2, and -inf beyond the last key.
 typedef struct {
   bf16 *data;
   int query_tiles, key_tiles;
 } bias_tiles;
 static __device__ __forceinline__ int64_t bias_at(const bias_tiles &b, int head, int q, int k) {
-  int lane = q % 8 * 4 + k % 8 / 2, at = q % 16 / 8 * 8 + k % 32 / 8 * 2 + k % 2;
-  return ((((int64_t)head * b.query_tiles + q / 16) * b.key_tiles + k / 32) * 32 + lane) * 16 + at;
+  int lane = q % 8 * 4 + k % 8 / 2, at = k % 32 / 8 * 2 + k % 2;
+  return (((((int64_t)head * b.query_tiles + q / 16) * b.key_tiles + k / 32) * 2 + q % 16 / 8) * 32 + lane) * 8 + at;
 }
 struct fill_words {
   uint32_t *to, value;
@@ -402,7 +410,7 @@ template <int D>
 __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_head, const bf16 *q, const bf16 *k, const bf16 *v,
                                                                 bias_tiles bias, const float *mask, bool ending, bf16 *o) {
   extern __shared__ __align__(128) bf16 panel_memory[];
-  enum { TILE = 64 * D, STAGE = 4 * TILE, STAGES = 3, CHUNKS = D / 8, KD = D / 16, ND = D / 8 };
+  enum { TILE = 64 * D, BIAS = 128 * 64, STAGE = 4 * TILE + BIAS, STAGES = 3, CHUNKS = D / 8, KD = D / 16, ND = D / 8 };
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, mq = lane / 8, r8 = lane % 8;
   int query_tiles = (n + 127) / 128, row_pairs = (n + 1) / 2;
   int tile = blockIdx.x % query_tiles, pair = blockIdx.x / query_tiles % row_pairs, head = blockIdx.x / query_tiles / row_pairs;
@@ -414,26 +422,30 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
   auto load = [&](int k0, int stage) {
     bf16 *to = panel_memory + stage * STAGE;
 #pragma unroll
-    for (int s = 0; s < STAGE / 8 / 256; s++) {
+    for (int s = 0; s < 4 * TILE / 8 / 256; s++) {
       int at = threadIdx.x + 256 * s, c = at % CHUNKS, key = at / CHUNKS % 64, which = at / CHUNKS / 64;  // k, v of each row
       int from = r0 + which / 2 < n ? r0 + which / 2 : n - 1;
       bool valid = k0 + key < n;
       const bf16 *base = (which % 2 ? v : k) + ((int64_t)from * n_head + head) * n * D;
       copy_async(to + which * TILE + place(key, c), base + (int64_t)(valid ? k0 + key : 0) * D + c * 8, valid);
     }
+#pragma unroll
+    for (int s = 0; s < BIAS / 8 / 256; s++) {
+      int at = threadIdx.x + 256 * s, queries = at / 128;  // 16 queries, 64 keys: 2 KiB that lie together
+      copy_async(to + 4 * TILE + at * 8,
+                 bias.data + (((int64_t)head * bias.query_tiles + tile * 8 + queries) * bias.key_tiles + k0 / 32) * 512 + at % 128 * 8,
+                 true);
+    }
   };
 
-  uint32_t fq[2][KD][4];
-  const bf16 *queries = q + ((int64_t)row * n_head + head) * n * D;
+  // The warp's queries, read again for every 32 keys: registers are what this kernel lacks.
+  bf16 *queries = panel_memory + STAGES * STAGE + warp * 32 * D;
 #pragma unroll
-  for (int i = 0; i < 2; i++)
-#pragma unroll
-    for (int l = 0; l < KD; l++)
-#pragma unroll
-      for (int s = 0; s < 4; s++) {
-        int at = q0 + 16 * i + g + s % 2 * 8;
-        fq[i][l][s] = at < n ? *(const uint32_t *)(queries + (int64_t)at * D + 16 * l + 2 * t + s / 2 * 8) : 0;
-      }
+  for (int s = 0; s < CHUNKS; s++) {
+    int at = lane + 32 * s, c = at % CHUNKS, query = at / CHUNKS;
+    bool valid = q0 + query < n;
+    copy_async(queries + place(query, c), q + (((int64_t)row * n_head + head) * n + (valid ? q0 + query : 0)) * D + c * 8, valid);
+  }
   float out[2][ND][4] = {}, sums[2][4] = {}, most[2][2] = {{-INFINITY, -INFINITY}, {-INFINITY, -INFINITY}};
   bool row_masked = mask[row] == 0;
   const uint32_t ones = 0x3f803f80u;
@@ -443,42 +455,42 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
     if (s < chunks) load(s * 64, s);
     copy_commit();
   }
-  const uint4 *tiles[2];
-#pragma unroll
-  for (int i = 0; i < 2; i++)
-    tiles[i] = (const uint4 *)(bias.data + (((int64_t)head * bias.query_tiles + q0 / 16 + i) * bias.key_tiles * 32 + lane) * 16);
-
   for (int chunk = 0; chunk < chunks; chunk++) {
     copy_wait<STAGES - 2>();
     __syncthreads();
     if (chunk + STAGES - 1 < chunks) load((chunk + STAGES - 1) * 64, (chunk + STAGES - 1) % STAGES);
     copy_commit();
-    const bf16 *ks = panel_memory + chunk % STAGES * STAGE + mine * 2 * TILE, *vs = ks + TILE;
-#pragma unroll
+    const bf16 *ks = panel_memory + chunk % STAGES * STAGE + mine * 2 * TILE, *vs = ks + TILE,
+               *bs = panel_memory + chunk % STAGES * STAGE + 4 * TILE + warp % 4 * 2048 + lane * 8;
+#pragma unroll 1
     for (int half = 0; half < 2; half++) {
       float score[2][4][4];
 #pragma unroll
       for (int i = 0; i < 2; i++)
 #pragma unroll
         for (int s = 0; s < 2; s++) {
-          uint4 b = tiles[i][(chunk * 2 + half) * 64 + s];
+          uint4 b = *(const uint4 *)(bs + ((i * 2 + half) * 2 + s) * 256);
           score[i][0][2 * s] = bf16_low(b.x), score[i][0][2 * s + 1] = bf16_high(b.x);
           score[i][1][2 * s] = bf16_low(b.y), score[i][1][2 * s + 1] = bf16_high(b.y);
           score[i][2][2 * s] = bf16_low(b.z), score[i][2][2 * s + 1] = bf16_high(b.z);
           score[i][3][2 * s] = bf16_low(b.w), score[i][3][2 * s + 1] = bf16_high(b.w);
         }
 #pragma unroll
-      for (int j = 0; j < 4; j += 2)
+      for (int l = 0; l < KD; l++) {
+        uint32_t fq[2][4];
 #pragma unroll
-        for (int l = 0; l < KD; l++) {
+        for (int i = 0; i < 2; i++) load_matrix(fq[i], queries + place(16 * i + mq % 2 * 8 + r8, 2 * l + mq / 2));
+#pragma unroll
+        for (int j = 0; j < 4; j += 2) {
           uint32_t fb[4];
           load_matrix(fb, ks + place(half * 32 + 8 * j + mq / 2 * 8 + r8, 2 * l + mq % 2));
 #pragma unroll
           for (int i = 0; i < 2; i++) {
-            mma_bf16(score[i][j], fq[i][l], fb[0], fb[1]);
-            mma_bf16(score[i][j + 1], fq[i][l], fb[2], fb[3]);
+            mma_bf16(score[i][j], fq[i], fb[0], fb[1]);
+            mma_bf16(score[i][j + 1], fq[i], fb[2], fb[3]);
           }
         }
+      }
       if (row_masked) {
 #pragma unroll
         for (int i = 0; i < 2; i++)
@@ -560,7 +572,7 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
 template <int C, int D>
 static void launch_attention(const op_triangle_attention *a, int n, const bf16 *w, const bf16 *wg, const bf16 *wo, bf16 *qkv,
                              bias_tiles bias, bf16 *o) {
-  size_t in = (PANEL * (C + 8) + C * (C + 8) + C * 24) * sizeof(bf16), rows = 3 * 4 * 64 * D * sizeof(bf16);
+  size_t in = (PANEL * (C + 8) + C * (C + 8) + C * 24) * sizeof(bf16), rows = (3 * (4 * 64 * D + 128 * 64) + 8 * 32 * D) * sizeof(bf16);
   static bool allowed;
   if (!allowed) {
     allow_shared(attention_in_kernel<C, D>, in);
