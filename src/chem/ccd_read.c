@@ -100,7 +100,7 @@ static nf_status find_column(const reading *r, const char *item, int n_rows, boo
   return NF_OK;
 }
 
-// Reads coordinates of one kind. An atom with one unknown coordinate has none of that kind.
+// Reads coordinates of one kind; unknown ones are 0.
 static nf_status read_coordinates(const reading *r, const char *const items[3], int n, double (*xyz)[3], bool ideal) {
   const cif_column *columns[3];
   for (int k = 0; k < 3; k++) NF_TRY(find_column(r, items[k], n, false, &columns[k]));
@@ -114,7 +114,8 @@ static nf_status read_coordinates(const reading *r, const char *const items[3], 
         return refuse_value(r, items[k], i, value, "a coordinate within 100000 angstrom");
       }
     }
-    if (!known) memset(xyz[i], 0, sizeof xyz[i]);
+    // The reference keeps a user's coordinates that are known beside ones that are not.
+    if (!known && !r->user) memset(xyz[i], 0, sizeof xyz[i]);
     for (int k = 0; k < 3; k++) (ideal ? r->out->atoms[i].ideal : r->out->atoms[i].model)[k] = (float)xyz[i][k];
     *(ideal ? &r->out->atoms[i].has_ideal : &r->out->atoms[i].has_model) = known;
   }

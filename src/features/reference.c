@@ -70,8 +70,7 @@ static void fall_back(const ccd_component *component, int max_modified_date, flo
   bool use_model = !complete && component->modified_date > 0 && component->modified_date < max_modified_date;
   for (int i = 0; i < component->n_atoms; i++) {
     const ccd_atom *atom = &component->atoms[i];
-    bool known = use_model ? atom->has_model : atom->has_ideal;
-    for (int k = 0; k < 3; k++) positions[3 * i + k] = !known ? 0 : use_model ? atom->model[k] : atom->ideal[k];
+    for (int k = 0; k < 3; k++) positions[3 * i + k] = use_model ? atom->model[k] : atom->ideal[k];
   }
 }
 
