@@ -200,7 +200,7 @@ TEST(predict_has_the_reference_defaults) {
   CHECK_INT(p.buckets.n, 15);
   CHECK_INT(p.buckets.values[14], 5120);
   CHECK_INT(p.max_template_day, 20210930);
-  CHECK(p.jackhmmer_n_cpu >= 1 && p.jackhmmer_n_cpu <= 8);
+  CHECK(p.jackhmmer_n_cpu == FLAG_NO_INT && p.prefilter && !p.msa_cache);
   CHECK_INT(p.device, DEVICE_AUTO);
   REQUIRE_OK(predict("--input_dir d --output_dir=o --jax_backend=cpu --flash_attention_implementation=xla "
                      "--max_template_date=2024-02-29 --norun_data_pipeline --jackhmmer_n_cpu 3"));

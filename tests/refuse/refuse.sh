@@ -100,7 +100,7 @@ job_case binary.json 'JSON'
 printf '%s' "$head" >in/cut.json
 job_case cut.json 'JSON'
 printf '[%s{"protein":{"id":"A","sequence":"A"}}]}]' "$head" >in/server.json
-job_case server.json "AlphaFold Server"
+job_case server.json "dialect"
 awk 'BEGIN { for (i = 0; i < 100000; i++) printf "[" }' >in/deep.json
 job_case deep.json 'depth'
 printf '{"name":"j","dialect":"alphafold3","version":9}' >in/version.json
@@ -115,9 +115,9 @@ job digit.json '{"protein":{"id":"A","sequence":"AC1"}}'
 job_case digit.json 'protein A: sequence'
 job key.json '{"protein":{"id":"A","sequence":"AC","msa":""}}'
 job_case key.json 'protein A: msa'
-job smiles.json '{"ligand":{"id":"L","smiles":"CCO"}}'
-job_case smiles.json 'ligand L: smiles'
-printf '%s{"ligand":{"id":"A","ccdCodes":["MG"]}}],"bondedAtomPairs":[[["A",1,"MG"],["A",1,"MG"]]]}' "$head" >in/bonds.json
+job smiles.json '{"ligand":{"id":"L","smiles":"C(C"}}'
+job_case smiles.json "C(C"
+printf '%s{"ligand":{"id":"A","ccdCodes":["MG"]}}],"bondedAtomPairs":[[["A",1,"MG"],["A",2,"MG"]]]}' "$head" >in/bonds.json
 job_case bonds.json 'bondedAtomPairs'
 printf '%s{"ligand":{"id":"A","ccdCodes":["MG"]}}],"userCCD":"data_X"}' "$head" >in/user.json
 job_case user.json 'userCCD'
