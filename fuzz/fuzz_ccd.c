@@ -1,6 +1,7 @@
 // The component dictionary: whatever the bytes, they are read or refused. The first byte chooses what they are: a
-// components.cif, whose dictionary must then open and decode; a whole dictionary file; or one record, put into a file
-// whose checksums are right, so that the decoder itself is reached. Build and run: tools/fuzz.sh
+// components.cif, whose dictionary must then open and decode; a whole dictionary file; one record, put into a file
+// whose checksums are right, so that the decoder itself is reached; or the components that come with a job. Build and
+// run: tools/fuzz.sh
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/map.h"
+#include "base/memory.h"
 #include "chem/ccd.h"
 #include "chem/ccd_format.h"
 
@@ -63,8 +65,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     embedded = ccd_count(ccd);
     ccd_close(ccd);
   }
-  int kind = *data++ % 3;
+  int kind = *data++ % 4;
   size--;
+  if (kind == 3) {
+    nf_arena *arena = nf_arena_create();
+    ccd = ccd_overlay(NULL, arena);
+    if (ccd_overlay_read(ccd, "fuzz", (const char *)data, size) == NF_OK) look(ccd, ccd_count(ccd), true);
+    ccd_close(ccd);
+    nf_arena_free(arena);
+    return 0;
+  }
   if (ftruncate(input, 0) != 0 || lseek(input, 0, SEEK_SET) != 0) abort();
   if (kind == 2) {
     ccd_header header = {.magic = CCD_MAGIC, .version = CCD_VERSION, .n_components = 1};

@@ -27,6 +27,12 @@ static const char *const seeds[] = {
     "3\"mmcifPath\":\"t.cif\",\"queryIndices\":[],\"templateIndices\":null",
     "4\"unpairedMsa\":\">q\\nGUaaAC\\n>x\\nG--C\",\"modifications\":[{\"modificationType\":\"2MG\",\"basePosition\":1}"
     "]",
+    "5[[\"A\",1,\"CA\"],[\"L\",2,\"C1\"]],[[\"L\",1,\"O4\"],[\"L\",2,\"C1\"]]]",
+    "5[[\"S\",1,\"C1\"],[\"L\",2,\"C1\"]]],\"userCCD\":\"data_X\\n_chem_comp.id X\"",
+    "6{\"proteinChain\":{\"sequence\":\"PREACHER\",\"count\":2,\"useStructureTemplate\":false,\"modifications\":[{"
+    "\"ptmType\":\"CCD_SEP\",\"ptmPosition\":1}]}},{\"ion\":{\"ion\":\"MG\",\"count\":3}},{\"ligand\":{\"ligand\":"
+    "\"CCD_ATP\"}},{\"rnaSequence\":{\"sequence\":\"GUAC\"}},{\"dnaSequence\":{\"sequence\":\"GATC\",\"count\":1}}",
+    "1{\"ligand\":{\"id\":\"L\",\"smiles\":\"C/C=C\\\\O\"}}",
 };
 enum { N_SEEDS = sizeof seeds / sizeof *seeds };
 
@@ -103,10 +109,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
        "\"A\","
        "\"sequence\":\"GUAC\",",
        "}}]}"},
+      {"{\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":4,\"modelSeeds\":[1],\"sequences\":[{\"protein\":{"
+       "\"id\":[\"A\",\"B\"],\"sequence\":\"PREACHER\"}},{\"ligand\":{\"id\":\"L\",\"ccdCodes\":[\"NAG\",\"NAG\"]}},"
+       "{\"ligand\":{\"id\":\"S\",\"smiles\":\"CCO\"}}],\"bondedAtomPairs\":[",
+       "}"},
+      {"[{\"name\":\"j\",\"modelSeeds\":[7],\"sequences\":[", "]}]"},
   };
   // The first byte chooses how much of a job is given.
   if (!size) return 0;
-  int frame = (uint8_t)(data[0] - '0') % 5;
+  int frame = (uint8_t)(data[0] - '0') % 7;
   nf_str text = {0};
   nf_str_puts(&text, frames[frame][0]);
   nf_str_append(&text, (const char *)data + 1, size - 1);

@@ -318,6 +318,47 @@ static void append_components(const writer *w) {
   table_end(w, &t);
 }
 
+// The bonds inside ligands with their orders, of the atoms that are there. AlphaFold 3 writes none; without them a
+// reader must guess double bonds and rings from distances.
+static void append_component_bonds(const writer *w) {
+  static const char *const orders[] = {"?", "sing", "doub", "trip", "quad", "arom", "delo", "poly", "pi"};
+  const nf_layout *l = w->layout;
+  nf_map *seen = nf_map_create(), *atoms = nf_map_create();
+  const layout_residue **first = NF_NEW(w->arena, const layout_residue *, l->n_residues);
+  int n = 0;
+  int64_t n_bonds = 0;
+  for (int i = 0; i < l->n_residues; i++) {
+    const layout_residue *r = &l->residues[i];
+    if (l->chains[r->chain].kind != NF_LIGAND || !r->component) continue;
+    for (int a = r->first_atom; a < r->first_atom + r->n_atoms; a++) {
+      nf_map_set(atoms, nf_arena_printf(w->arena, "%s %s", r->name, l->atoms[a].name), a);
+    }
+    if (!nf_map_add(seen, r->name, 0)) continue;
+    first[n++] = r;
+    n_bonds += r->component->n_bonds;
+  }
+  qsort(first, (size_t)n, sizeof *first, by_name);
+  table t = TABLE(w, "_chem_comp_bond", n_bonds, "atom_id_1", "atom_id_2", "comp_id", "pdbx_aromatic_flag",
+                  "pdbx_ordinal", "pdbx_stereo_config", "value_order");
+  int ordinal = 0;
+  for (int i = 0; i < n; i++) {
+    const ccd_component *c = first[i]->component;
+    for (int k = 0; k < c->n_bonds; k++) {
+      const ccd_bond *b = &c->bonds[k];
+      const char *name1 = c->atoms[b->atom1].name, *name2 = c->atoms[b->atom2].name;
+      int64_t a;
+      if (!nf_map_get(atoms, nf_arena_printf(w->arena, "%s %s", first[i]->name, name1), &a)) continue;
+      if (!nf_map_get(atoms, nf_arena_printf(w->arena, "%s %s", first[i]->name, name2), &a)) continue;
+      add(&t, name1), add(&t, name2), add(&t, first[i]->name);
+      add(&t, !b->has_aromatic ? "?" : b->aromatic ? "Y" : "N"), add(&t, integer(w, ++ordinal));
+      add(&t, b->stereo == 'E' ? "E" : b->stereo == 'Z' ? "Z" : "N"), add(&t, orders[b->order]);
+    }
+  }
+  table_end(w, &t);
+  nf_map_free(seen);
+  nf_map_free(atoms);
+}
+
 static void append_entities(const writer *w) {
   const nf_layout *l = w->layout;
   table entity = TABLE(w, "_entity", l->n_chains, "id", "pdbx_description", "type");
@@ -579,6 +620,7 @@ nf_status mmcif_append(nf_str *out, const nf_job *job, const nf_layout *layout, 
   append_authors(&writer);
   append_conform(&writer);
   append_components(&writer);
+  append_component_bonds(&writer);
   append_citation(&writer);
   append_entities(&writer);
   append_model_archive(&writer);

@@ -385,3 +385,41 @@ TEST(large) {
   CHECK_NEAR(atof(value(&file, "_atom_site.Cartn_z", 99999)), positions[299999], 0.0005);
   fixture_free(&f);
 }
+
+TEST(bonds_inside_ligands) {
+  fixture f;
+  cif_file file;
+  fixture_make(&f);
+  write_and_parse(&f, &file);
+  CHECK_INT(n_rows(&file, "_chem_comp_bond.comp_id"), 0);
+  // Of the sugar's bonds those of atoms that are there, whatever the dictionary has beside them.
+  ccd_component sugar = *f.layout.residues[5].component;
+  CHECK_STR(sugar.id, "NAG");
+  static const ccd_atom atoms[] = {{.name = "C1"}, {.name = "O5"}, {.name = "HO1"}, {.name = "C2"}};
+  static const ccd_bond bonds[] = {{0, 3, 1, true, false, 'N'},
+                                   {1, 0, 2, true, true, 'E'},
+                                   {0, 2, 1, true, false, 'N'},
+                                   {3, 1, 3, false, false, 'N'}};
+  sugar.n_atoms = 4;
+  sugar.n_bonds = 4;
+  sugar.atoms = atoms;
+  sugar.bonds = bonds;
+  f.layout.residues[5].component = f.layout.residues[6].component = &sugar;
+  for (int r = 5; r < 7; r++) {
+    layout_residue *residue = &f.layout.residues[r];
+    for (int k = 0; k < 3; k++) strcpy(f.layout.atoms[residue->first_atom + k].name, k == 2 ? "C2" : atoms[k].name);
+  }
+  write_and_parse(&f, &file);
+  CHECK_INT(n_rows(&file, "_chem_comp_bond.comp_id"), 3);
+  CHECK_STR(value(&file, "_chem_comp_bond.atom_id_1", 1), "O5");
+  CHECK_STR(value(&file, "_chem_comp_bond.atom_id_2", 1), "C1");
+  CHECK_STR(value(&file, "_chem_comp_bond.value_order", 0), "sing");
+  CHECK_STR(value(&file, "_chem_comp_bond.value_order", 1), "doub");
+  CHECK_STR(value(&file, "_chem_comp_bond.value_order", 2), "trip");
+  CHECK_STR(value(&file, "_chem_comp_bond.pdbx_aromatic_flag", 1), "Y");
+  CHECK(cif_is_null(value(&file, "_chem_comp_bond.pdbx_aromatic_flag", 2)));
+  CHECK_STR(value(&file, "_chem_comp_bond.pdbx_stereo_config", 1), "E");
+  CHECK_STR(value(&file, "_chem_comp_bond.comp_id", 2), "NAG");
+  CHECK_STR(value(&file, "_chem_comp_bond.pdbx_ordinal", 2), "3");
+  fixture_free(&f);
+}
