@@ -335,15 +335,16 @@ static void general_attention(nf_context *context, const op_triangle_attention *
 
 // ---- triangle attention in bf16 ----
 
-// The bias of 16 queries and 32 keys lies as the lanes of a warp want it: 8 values each for the upper and the lower 8
-// queries, (H, query_tiles, key_tiles, 2, 32, 8), in units of log2, and -inf beyond the last key.
+// The bias of 16 queries and 32 keys lies as a left operand of the matrix units: 8 values a lane for each 16 keys,
+// (H, query_tiles, key_tiles, 2, 32, 8), in units of log2. A masked key has -10^4, far below any score yet near enough for
+// fp32 to hold both; what lies beyond the last key the least finite value: the units multiply it by 0, too.
 typedef struct {
   bf16 *data;
   int query_tiles, key_tiles;
 } bias_tiles;
 static __device__ __forceinline__ int64_t bias_at(const bias_tiles &b, int head, int q, int k) {
-  int lane = q % 8 * 4 + k % 8 / 2, at = k % 32 / 8 * 2 + k % 2;
-  return (((((int64_t)head * b.query_tiles + q / 16) * b.key_tiles + k / 32) * 2 + q % 16 / 8) * 32 + lane) * 8 + at;
+  int lane = q % 8 * 4 + k % 8 / 2, at = (k % 16 / 8 * 2 + q % 16 / 8) * 2 + k % 2;
+  return (((((int64_t)head * b.query_tiles + q / 16) * b.key_tiles + k / 32) * 2 + k % 32 / 16) * 32 + lane) * 8 + at;
 }
 struct fill_words {
   uint32_t *to, value;
@@ -377,7 +378,7 @@ __global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, in
 #pragma unroll
         for (int e = 0; e < 4; e++) {
           int j = j0 + wm + 16 * r + g + e / 2 * 8, head = 2 * t + e % 2;
-          if (j < n && head < H) bias.data[bias_at(bias, head, i, j)] = __float2bfloat16(mask[j] == 0 ? -1e30f : heads[r][0][e]);
+          if (j < n && head < H) bias.data[bias_at(bias, head, i, j)] = __float2bfloat16(mask[j] == 0 ? -1e4f : heads[r][0][e]);
         }
     }
     __syncthreads();
@@ -408,7 +409,7 @@ __global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, in
 // in units of log2. The sum of the weights comes from a product with ones, so it is that of the rounded weights.
 template <int D>
 __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_head, const bf16 *q, const bf16 *k, const bf16 *v,
-                                                                bias_tiles bias, const float *mask, bool ending, bf16 *o) {
+                                                                bias_tiles bias, bool ending, bf16 *o) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   enum { TILE = 64 * D, BIAS = 128 * 64, STAGE = 4 * TILE + BIAS, STAGES = 3, CHUNKS = D / 8, KD = D / 16, ND = D / 8 };
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, mq = lane / 8, r8 = lane % 8;
@@ -446,9 +447,9 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
     bool valid = q0 + query < n;
     copy_async(queries + place(query, c), q + (((int64_t)row * n_head + head) * n + (valid ? q0 + query : 0)) * D + c * 8, valid);
   }
-  float out[2][ND][4] = {}, sums[2][4] = {}, most[2][2] = {{-INFINITY, -INFINITY}, {-INFINITY, -INFINITY}};
-  bool row_masked = mask[row] == 0;
-  const uint32_t ones = 0x3f803f80u;
+  // Scores come out less the maximum so far, negated here as the product's start: rows g and g + 8 of each 16 queries.
+  float out[2][ND][4] = {}, sums[2][4] = {}, start[2][4] = {};
+  const uint32_t ones = 0x3f803f80u, eye = (2 * t == g ? 0x3f80u : 0u) | (2 * t + 1 == g ? 0x3f800000u : 0u);
   int chunks = (n + 63) / 64;
 #pragma unroll
   for (int s = 0; s < STAGES - 1; s++) {
@@ -462,18 +463,17 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
     copy_commit();
     const bf16 *ks = panel_memory + chunk % STAGES * STAGE + mine * 2 * TILE, *vs = ks + TILE,
                *bs = panel_memory + chunk % STAGES * STAGE + 4 * TILE + warp % 4 * 2048 + lane * 8;
-#pragma unroll 1
+#pragma unroll
     for (int half = 0; half < 2; half++) {
       float score[2][4][4];
 #pragma unroll
       for (int i = 0; i < 2; i++)
 #pragma unroll
-        for (int s = 0; s < 2; s++) {
-          uint4 b = *(const uint4 *)(bs + ((i * 2 + half) * 2 + s) * 256);
-          score[i][0][2 * s] = bf16_low(b.x), score[i][0][2 * s + 1] = bf16_high(b.x);
-          score[i][1][2 * s] = bf16_low(b.y), score[i][1][2 * s + 1] = bf16_high(b.y);
-          score[i][2][2 * s] = bf16_low(b.z), score[i][2][2 * s + 1] = bf16_high(b.z);
-          score[i][3][2 * s] = bf16_low(b.w), score[i][3][2 * s + 1] = bf16_high(b.w);
+        for (int j = 0; j < 4; j += 2) {
+          uint4 b = *(const uint4 *)(bs + ((i * 2 + half) * 2 + j / 2) * 256);
+          const uint32_t fb[4] = {b.x, b.y, b.z, b.w};
+          mma_bf16_from(score[i][j], start[i], fb, eye, 0);
+          mma_bf16_from(score[i][j + 1], start[i], fb, 0, eye);
         }
 #pragma unroll
       for (int l = 0; l < KD; l++) {
@@ -491,16 +491,8 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
           }
         }
       }
-      if (row_masked) {
-#pragma unroll
-        for (int i = 0; i < 2; i++)
-#pragma unroll
-          for (int j = 0; j < 4; j++)
-#pragma unroll
-            for (int s = 0; s < 4; s++) score[i][j][s] = chunk * 64 + half * 32 + 8 * j + 2 * t + s % 2 < n ? 0.0f : -INFINITY;
-      }
       float high[2][2];
-      bool rise = false;
+      bool rise = chunk + half == 0;
 #pragma unroll
       for (int i = 0; i < 2; i++)
 #pragma unroll
@@ -510,7 +502,7 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
           for (int j = 1; j < 4; j++) x = fmaxf(x, fmaxf(score[i][j][2 * s], score[i][j][2 * s + 1]));
           high[i][s] = x;
           // Weights may grow to 2^8 before the sums are brought down to a new maximum.
-          rise = rise || x > most[i][s] + 8.0f;
+          rise = rise || x > 8.0f;
         }
       if (__any_sync(0xffffffffu, rise)) {
 #pragma unroll
@@ -520,12 +512,14 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
             float x = high[i][s];
             x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
             x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
-            x = fmaxf(x, most[i][s]);
-            float factor = most[i][s] == x ? 1.0f : exp2_fast(most[i][s] - x);
-            most[i][s] = x;
+            if (chunk + half > 0) x = fmaxf(x, 0.0f);
+            float factor = chunk + half > 0 ? exp2_fast(-x) : 0.0f;
+            start[i][2 * s] = start[i][2 * s + 1] = start[i][2 * s] - x;
             sums[i][2 * s] *= factor, sums[i][2 * s + 1] *= factor;
 #pragma unroll
             for (int j = 0; j < ND; j++) out[i][j][2 * s] *= factor, out[i][j][2 * s + 1] *= factor;
+#pragma unroll
+            for (int j = 0; j < 4; j++) score[i][j][2 * s] -= x, score[i][j][2 * s + 1] -= x;
           }
       }
       uint32_t weights[2][2][4];
@@ -535,8 +529,7 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
         for (int j = 0; j < 4; j++)
 #pragma unroll
           for (int s = 0; s < 2; s++)
-            weights[i][j / 2][j % 2 * 2 + s] = pack_bf16(exp2_fast(score[i][j][2 * s] - most[i][s]),
-                                                         exp2_fast(score[i][j][2 * s + 1] - most[i][s]));
+            weights[i][j / 2][j % 2 * 2 + s] = pack_bf16(exp2_fast(score[i][j][2 * s]), exp2_fast(score[i][j][2 * s + 1]));
 #pragma unroll
       for (int l = 0; l < 2; l++) {
 #pragma unroll
@@ -569,6 +562,18 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
     }
 }
 
+// A masked row sees all keys alike, as the reference has it: the mean of v. A block a row, a thread a channel.
+template <int D>
+__global__ void average_masked_kernel(int n, const bf16 *v, const float *mask, bool ending, bf16 *o) {
+  int row = blockIdx.x, c = blockDim.x, l = threadIdx.x;
+  if (mask[row] != 0) return;
+  const bf16 *values = v + ((int64_t)row * (c / D) + l / D) * n * D + l % D;
+  float sum = 0;
+  for (int k = 0; k < n; k++) sum += __bfloat162float(values[(int64_t)k * D]);
+  bf16 mean = __float2bfloat16(sum / (float)n);
+  for (int q = 0; q < n; q++) o[(ending ? (int64_t)q * n + row : (int64_t)row * n + q) * c + l] = mean;
+}
+
 template <int C, int D>
 static void launch_attention(const op_triangle_attention *a, int n, const bf16 *w, const bf16 *wg, const bf16 *wo, bf16 *qkv,
                              bias_tiles bias, bf16 *o) {
@@ -584,7 +589,9 @@ static void launch_attention(const op_triangle_attention *a, int n, const bf16 *
   attention_in_kernel<C, D><<<grid, 256, in, cuda_stream>>>(a->x.data, n, a->mask.data, a->norm, w, a->ending, qkv, bias);
   CUDA_CHECK(cudaGetLastError());
   attention_rows_kernel<D><<<(unsigned)(C / D * ceil_div(n, 2) * ceil_div(n, 128)), 256, rows, cuda_stream>>>(
-      n, C / D, qkv, qkv + size, qkv + 2 * size, bias, a->mask.data, a->ending, o);
+      n, C / D, qkv, qkv + size, qkv + 2 * size, bias, a->ending, o);
+  CUDA_CHECK(cudaGetLastError());
+  average_masked_kernel<D><<<(unsigned)n, C, 0, cuda_stream>>>(n, qkv + 2 * size, a->mask.data, a->ending, o);
   CUDA_CHECK(cudaGetLastError());
   panel_gated_out(a->x.data, C, n, n, &a->norm, o, wg, wo);
 }
@@ -610,7 +617,7 @@ CUDA_OP(triangle_attention) {
       panel_pack_heads(a->w_bias.data, c, n_head, log2_e, w + 3 * c * c);
       launch_pack(c * c, transposed, a->wg.data, 1.0f, wg);
       launch_pack(c * c, plain, a->wo.data, 1.0f, wo);
-      launch_each(bias_count / 2, fill_words{(uint32_t *)bias.data, 0xff80ff80u});
+      launch_each(bias_count / 2, fill_words{(uint32_t *)bias.data, 0xff7fff7fu});
       if (c == 64) launch_attention<64, 16>(a, (int)n, w, wg, wo, qkv, bias, o);
       else launch_attention<128, 32>(a, (int)n, w, wg, wo, qkv, bias, o);
     }
