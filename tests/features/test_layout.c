@@ -129,3 +129,74 @@ TEST(layout_refuses_a_component_it_does_not_know) {
   CHECK(strstr(nf_message(), "QQQQQ") != NULL);
   fixture_close(&f);
 }
+
+// ---- bonds of the job
+
+// Lays out `sequences` with a job's bonds (the JSON list) into f.
+static nf_status layout_with(fixture *f, const char *sequences, const char *bonds) {
+  *f = (fixture){.arena = nf_arena_create()};
+  setenv("XDG_DATA_HOME", "/nonexistent", 1);
+  unsetenv("NATIVEFOLD_CCD");
+  NF_TRY(ccd_open(NULL, &f->ccd));
+  char *text = nf_arena_printf(f->arena,
+                               "{\"name\": \"t\", \"modelSeeds\": [1], \"dialect\": \"alphafold3\", \"version\": 2, "
+                               "\"sequences\": [%s], \"bondedAtomPairs\": %s}",
+                               sequences, bonds);
+  NF_TRY(job_parse("t.json", text, strlen(text), f->arena, &f->job));
+  return layout_create(&f->job, f->ccd, false, f->arena, &f->layout);
+}
+
+TEST(bonds_are_placed) {
+  fixture f;
+  // The second sugar is written before the protein it hangs from by way of the first.
+  REQUIRE_OK(layout_with(&f, PROTEIN("\"B\"", "GNG", "") "," LIGAND("\"A\"", "\"NAG\",\"NAG\""),
+                         "[[[\"A\",1,\"O4\"],[\"A\",2,\"C1\"]],[[\"B\",2,\"ND2\"],[\"A\",1,\"C1\"]]]"));
+  const nf_layout *l = &f.layout;
+  CHECK_INT(l->n_bonds, 2);
+  CHECK(!l->bonds[0].to_polymer && l->bonds[1].to_polymer);
+  CHECK_STR(l->atoms[l->bonds[0].atom1].name, "O4");
+  CHECK_INT(l->atoms[l->bonds[0].atom2].residue, 1);
+  CHECK_STR(l->atoms[l->bonds[1].atom1].name, "ND2");
+  CHECK_STR(l->residues[l->atoms[l->bonds[1].atom1].residue].name, "ASN");
+  CHECK(!has_atom(l, 0, "O1") && !has_atom(l, 1, "O1"));
+  fixture_close(&f);
+}
+
+TEST(bonds_keep_what_they_hold) {
+  fixture f;
+  // A sugar's O1, and OXT of the last residue; a bond to OXT within the chain keeps it there too, as in the reference.
+  REQUIRE_OK(layout_with(&f, PROTEIN("\"A\"", "GSG", "") "," LIGAND("\"B\"", "\"NAG\",\"NAG\""),
+                         "[[[\"A\",1,\"OXT\"],[\"B\",1,\"C6\"]],[[\"A\",2,\"OG\"],[\"B\",2,\"O1\"]]]"));
+  const nf_layout *l = &f.layout;
+  CHECK_INT(l->n_bonds, 2);
+  CHECK(has_atom(l, 0, "OXT") && !has_atom(l, 1, "OXT") && has_atom(l, 2, "OXT"));
+  CHECK(!has_atom(l, 3, "O1") && has_atom(l, 4, "O1"));
+  fixture_close(&f);
+}
+
+TEST(bonds_that_the_network_is_not_told_of) {
+  static const char *const bonds[] = {
+      "[[[\"A\",1,\"SG\"],[\"A\",3,\"SG\"]]]",   // within a polymer
+      "[[[\"A\",1,\"SG\"],[\"B\",1,\"SG\"]]]",   // between polymers
+      "[[[\"C\",1,\"C1\"],[\"C\",1,\"C3\"]]]",   // within a component
+      "[[[\"A\",2,\"HA2\"],[\"C\",1,\"C3\"]]]",  // of a hydrogen
+      "[]",
+  };
+  for (int i = 0; i < 5; i++) {
+    fixture f;
+    REQUIRE_OK(layout_with(&f, PROTEIN("[\"A\",\"B\"]", "CGC", "") "," LIGAND("\"C\"", "\"GOL\""), bonds[i]));
+    CHECK_INT(f.layout.n_bonds, 0);
+    CHECK_INT(f.layout.n_tokens, 12);
+    fixture_close(&f);
+  }
+}
+
+TEST(bonds_of_atoms_that_are_not_there) {
+  fixture f;
+  CHECK_INT(layout_with(&f, PROTEIN("\"A\"", "CGC", "") "," LIGAND("\"C\"", "\"GOL\""),
+                        "[[[\"A\",1,\"SG\"],[\"C\",1,\"C1\"]],[[\"A\",3,\"SX\"],[\"C\",1,\"C1\"]]]"),
+            NF_INPUT);
+  CHECK_STR(nf_message(),
+            "t.json: bondedAtomPairs[1]: residue 3 of chain A, CYS, has no atom \"SX\", but N CA C O CB SG OXT");
+  fixture_close(&f);
+}
