@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "cli/cli.h"
 #include "cli/flags.h"
@@ -21,8 +22,6 @@ static const struct {
     {"weights", cli_weights, "info, random, convert: weight files"},
     {"ccd", cli_ccd, "build, show: the chemical component dictionary"},
     {"db", cli_db, "shard, check: sequence databases"},
-    {"combine", cli_combine, "several searched jobs to one complex"},
-    {"db", cli_db, "shard, check: sequence databases"},
     {"combine", cli_combine, "searched jobs of single chains into jobs of complexes"},
     {"compare", cli_compare, "root mean square distances between a prediction and a PDB or mmCIF file"},
     {"bench", cli_bench, "time the network's parts on this machine"},
@@ -30,7 +29,7 @@ static const struct {
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 int cli_fail(int status) {
-  fprintf(stderr, "nativefold: %s\n", nf_message());
+  nf_error(nf_message());
   return status;
 }
 

@@ -4,48 +4,92 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/map.h"
 
-enum { MAX_REMEMBERED = 10000 };  // warnings
+enum { MAX_REMEMBERED = 10000, MAX_DRAWN = 8 };  // warnings; threads with a stage under way
 
 static bool is_quiet;
 
+// Guards what follows, and whole lines on stderr.
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+// What the threads have on the terminal's last line, in the order they came. A thread has one piece at most.
+static struct {
+  pthread_t thread;
+  char text[256];
+} drawn[MAX_DRAWN];
+static int n_drawn;
+static nf_map *given;  // warnings; lives as long as the process
+
 void nf_log_quiet(bool quiet) { is_quiet = quiet; }
 
-static void say(const char *prefix, const char *format, va_list args) {
-  char text[4096];
-  vsnprintf(text, sizeof text, format, args);
-  fprintf(stderr, "%s%s%s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", prefix, text);
+// Under the lock.
+static int my_piece(void) {
+  int i = 0;
+  while (i < n_drawn && !pthread_equal(drawn[i].thread, pthread_self())) i++;
+  return i;
+}
+
+static void remove_my_piece(void) {
+  int i = my_piece();
+  if (i == n_drawn) return;
+  memmove(&drawn[i], &drawn[i + 1], (size_t)(n_drawn - i - 1) * sizeof *drawn);
+  n_drawn--;
+}
+
+// Draws the last line anew, cut to the terminal's width, for a line that is wrapped could not be drawn over.
+static void redraw(void) {
+  char line[MAX_DRAWN * (sizeof drawn[0].text + 3)];
+  struct winsize size = {0};
+  size_t n = 0, width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79;
+  for (int i = 0; i < n_drawn && n < sizeof line; i++) {
+    n += (size_t)snprintf(line + n, sizeof line - n, "%s%s", i ? " | " : "", drawn[i].text);
+  }
+  if (n >= sizeof line) n = sizeof line - 1;
+  fprintf(stderr, "\r\033[K%.*s", (int)(n < width ? n : width), n ? line : "");
+}
+
+// Under the lock. What this thread had on the last line is over: it says more now, or has failed.
+static void say(const char *prefix, const char *text) {
+  bool on_terminal = isatty(STDERR_FILENO);
+  remove_my_piece();
+  fprintf(stderr, "%s%s%s\n", on_terminal ? "\r\033[K" : "", prefix, text);
+  if (on_terminal && n_drawn) redraw();
 }
 
 void nf_note(const char *format, ...) {
   if (is_quiet) return;
+  char text[4096];
   va_list args;
   va_start(args, format);
-  say("", format, args);
+  vsnprintf(text, sizeof text, format, args);
   va_end(args);
+  pthread_mutex_lock(&lock);
+  say("", text);
+  pthread_mutex_unlock(&lock);
 }
 
 void nf_warn(const char *format, ...) {
-  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-  static nf_map *given;  // lives as long as the process
-  char text[1024];
+  char text[4096];
   va_list args;
   va_start(args, format);
-  int length = vsnprintf(text, sizeof text, format, args);
+  vsnprintf(text, sizeof text, format, args);
   va_end(args);
   pthread_mutex_lock(&lock);
   if (!given) given = nf_map_create();
-  bool is_kept = length < (int)sizeof text && nf_map_size(given) < MAX_REMEMBERED;
-  bool is_new = !is_kept || nf_map_add(given, text, 0);
+  if (nf_map_size(given) >= MAX_REMEMBERED || nf_map_add(given, text, 0)) say("warning: ", text);
   pthread_mutex_unlock(&lock);
-  if (!is_new) return;
-  va_start(args, format);
-  say("warning: ", format, args);
-  va_end(args);
+}
+
+void nf_error(const char *sentence) {
+  pthread_mutex_lock(&lock);
+  say("nativefold: ", sentence);
+  pthread_mutex_unlock(&lock);
 }
 
 double nf_seconds(void) {
@@ -59,9 +103,20 @@ static bool draws(void) { return !is_quiet && isatty(STDERR_FILENO); }
 static void draw(nf_progress *p) {
   double now = nf_seconds(), spent = now - p->started;
   p->drawn = now;
-  double left = p->done ? spent / (double)p->done * (double)(p->total - p->done) : 0;
-  fprintf(stderr, "\r\033[K%s  %lld/%lld  %.0f s", p->name, (long long)p->done, (long long)p->total, spent);
-  if (p->done && p->done < p->total) fprintf(stderr, ", about %.0f s left", left);
+  char left[48] = "";
+  if (p->done && p->done < p->total) {
+    snprintf(left, sizeof left, ", about %.0f s left", spent / (double)p->done * (double)(p->total - p->done));
+  }
+  pthread_mutex_lock(&lock);
+  int i = my_piece();
+  if (i < MAX_DRAWN) {
+    drawn[i].thread = pthread_self();
+    snprintf(drawn[i].text, sizeof drawn[i].text, "%s  %lld/%lld  %.0f s%s", p->name, (long long)p->done,
+             (long long)p->total, spent, left);
+    if (i == n_drawn) n_drawn++;
+    redraw();
+  }
+  pthread_mutex_unlock(&lock);
 }
 
 void nf_progress_start(nf_progress *p, const char *name, int64_t total) {
@@ -74,7 +129,4 @@ void nf_progress_step(nf_progress *p, int64_t steps) {
   if (draws() && nf_seconds() - p->drawn > 0.1) draw(p);
 }
 
-void nf_progress_end(nf_progress *p) {
-  if (draws()) fprintf(stderr, "\r\033[K");
-  if (!is_quiet) fprintf(stderr, "%s: %.1f s\n", p->name, nf_seconds() - p->started);
-}
+void nf_progress_end(nf_progress *p) { nf_note("%s: %.1f s", p->name, nf_seconds() - p->started); }

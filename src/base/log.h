@@ -1,4 +1,4 @@
-// What the user sees while the program works: notes, warnings and progress, all on stderr.
+// What the user sees while the program works: notes, warnings and progress, all on stderr, from any thread.
 #ifndef NF_BASE_LOG_H
 #define NF_BASE_LOG_H
 
@@ -11,8 +11,12 @@ void nf_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // A warning that was given before is not repeated: many are met once a seed.
 void nf_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+// What ended the program, as the last line.
+void nf_error(const char *sentence);
+
 // A stage with a known number of steps. On a terminal one line is redrawn with the share done and the time
-// left; elsewhere one line at the end says how long it took.
+// left; elsewhere one line at the end says how long it took. Stages of several threads share the line; a stage stays
+// with its thread.
 typedef struct {
   const char *name;
   int64_t total, done;
