@@ -1,7 +1,9 @@
 // predict, search, fold: job files to directories of results.
 #include <dirent.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -66,16 +68,74 @@ static void read_entries(const predict_options *o, const char *path, nf_search *
   free(jobs);
 }
 
-static nf_status run_entry(const predict_options *o, const nativefold_options *options, const nativefold_model *model,
-                           const nativefold_chemistry *chemistry, nf_search *search, nativefold_job *job,
-                           nf_arena *arena) {
+// What comes before a job's fold: its directory, its search and NAME_data.json. While a job folds, the next one is
+// prepared on a thread of its own.
+typedef struct {
+  const predict_options *o;
+  nf_search *search;
+  entry *entry;
+  nf_arena *arena;  // of this preparation: made by it, freed after the fold
   const char *dir;
-  NF_TRY(output_job_dir(o->output_dir, nativefold_job_name(job), o->force_output_dir, arena, &dir));
-  nf_note("%s: output goes to %s", nativefold_job_name(job), dir);
-  if (o->run_data_pipeline) NF_TRY(nativefold_search(job, search));
-  if (!o->features) NF_TRY(nativefold_write_job(job, dir));
-  if (!o->run_inference) return NF_OK;
-  return nativefold_fold(model, chemistry, job, options, dir, NULL);
+  bool is_ahead;    // the thread runs, or ran
+  pthread_t thread;
+} preparation;
+
+static nf_status prepare_job(preparation *p) {
+  const predict_options *o = p->o;
+  nativefold_job *job = p->entry->job;
+  NF_TRY(output_job_dir(o->output_dir, nativefold_job_name(job), o->force_output_dir, p->arena, &p->dir));
+  nf_note("%s: output goes to %s", nativefold_job_name(job), p->dir);
+  if (o->run_data_pipeline) NF_TRY(nativefold_search(job, p->search));
+  return o->features ? NF_OK : nativefold_write_job(job, p->dir);
+}
+
+static void prepare(preparation *p) {
+  p->arena = nf_arena_create();
+  p->entry->status = prepare_job(p);
+  if (p->entry->status != NF_OK) p->entry->message = nf_arena_strdup(p->arena, nf_message());
+}
+
+static void *prepare_ahead(void *context) {
+  (void)!nice(10);  // this thread and the programs it starts: the fold under way comes first
+  prepare(context);
+  return NULL;
+}
+
+// The first job from i on that has not failed; n if there is none.
+static int next_job(const entry *entries, int n, int i) {
+  while (i < n && entries[i].status != NF_OK) i++;
+  return i;
+}
+
+static void run_jobs(const predict_options *o, const nativefold_options *options, const nativefold_model *model,
+                     const nativefold_chemistry *chemistry, nf_search *search, entry *entries, int n, nf_arena *arena) {
+  preparation both[2] = {0};
+  for (int i = next_job(entries, n, 0), j, k = 0; i < n; i = j, k = !k) {
+    entry *e = &entries[i];
+    preparation *present = &both[k], *next = &both[!k];
+    if (present->is_ahead) {
+      pthread_join(present->thread, NULL);
+    } else {
+      *present = (preparation){.o = o, .search = search, .entry = e};
+      prepare(present);
+    }
+    j = next_job(entries, n, i + 1);
+    *next = (preparation){.o = o, .search = search};
+    if (o->run_data_pipeline && o->run_inference && j < n) {
+      next->entry = &entries[j];
+      next->is_ahead = pthread_create(&next->thread, NULL, prepare_ahead, next) == 0;
+    }
+    if (e->status != NF_OK) {
+      e->message = nf_arena_strdup(arena, e->message);
+    } else if (o->run_inference) {
+      e->status = nativefold_fold(model, chemistry, e->job, options, present->dir, NULL);
+      if (e->status != NF_OK) e->message = nf_arena_strdup(arena, nf_message());
+    }
+    if (e->status != NF_OK && n > 1) nf_warn("%s", e->message);
+    nf_arena_free(present->arena);
+    nativefold_free_job(e->job);  // with the MSAs that were found
+    e->job = NULL;
+  }
 }
 
 static nf_status run(const predict_options *o, nf_arena *arena) {
@@ -130,15 +190,9 @@ static nf_status run(const predict_options *o, nf_arena *arena) {
   int *buckets = NF_NEW(arena, int, o->buckets.n);
   for (int i = 0; i < o->buckets.n; i++) buckets[i] = (int)o->buckets.values[i];
   options.buckets = buckets;
-  for (int i = 0; i < n; i++) {
-    if (entries[i].status != NF_OK) continue;
-    entries[i].status = run_entry(o, &options, model, chemistry, search, entries[i].job, arena);
-    if (entries[i].status == NF_OK) continue;
-    entries[i].message = nf_arena_strdup(arena, nf_message());
-    if (n > 1) nf_warn("%s", nf_message());
-  }
+  run_jobs(o, &options, model, chemistry, search, entries, n, arena);
   if (n == 1) {
-    status = entries[0].status;
+    status = entries[0].status == NF_OK ? NF_OK : nf_fail(entries[0].status, "%s", entries[0].message);
     goto done;
   }
   int failed = 0;

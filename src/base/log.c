@@ -21,7 +21,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 // What the threads have on the terminal's last line, in the order they came. A thread has one piece at most.
 static struct {
   pthread_t thread;
-  char text[256];
+  char text[400];
 } drawn[MAX_DRAWN];
 static int n_drawn;
 static nf_map *given;  // warnings; lives as long as the process
@@ -111,8 +111,8 @@ static void draw(nf_progress *p) {
   int i = my_piece();
   if (i < MAX_DRAWN) {
     drawn[i].thread = pthread_self();
-    snprintf(drawn[i].text, sizeof drawn[i].text, "%s  %lld/%lld  %.0f s%s", p->name, (long long)p->done,
-             (long long)p->total, spent, left);
+    snprintf(drawn[i].text, sizeof drawn[i].text, "%s  %lld/%lld  %.0f s%s%s%s", p->name, (long long)p->done,
+             (long long)p->total, spent, left, p->detail ? ": " : "", p->detail ? p->detail : "");
     if (i == n_drawn) n_drawn++;
     redraw();
   }

@@ -19,6 +19,7 @@ void nf_error(const char *sentence);
 // with its thread.
 typedef struct {
   const char *name;
+  const char *detail;  // NULL, or what else to show of the state; may be changed before a step
   int64_t total, done;
   double started, drawn;
 } nf_progress;

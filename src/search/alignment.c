@@ -255,6 +255,8 @@ nf_status stockholm_sink(void *context, const char *bytes, size_t n) {
     bytes = stop + 1;
     n -= length + 1;
   }
+  bool has_query = r->mode == STOCKHOLM_TO_QUERY && r->out->n_rows;
+  if (r->opt_hits) atomic_store(r->opt_hits, r->out->n_rows - has_query);
   return NF_OK;
 }
 

@@ -2,6 +2,7 @@
 #ifndef NF_SEARCH_ALIGNMENT_H
 #define NF_SEARCH_ALIGNMENT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,6 +59,7 @@ typedef struct {
   nf_map *description_of;  // name -> offset into descriptions
   nf_map *seen;            // names of the rows kept
   bool has_first, block_ended;
+  _Atomic(int) *opt_hits;  // if set: told how many rows there are so far, without the query's
 } stockholm_reader;
 
 void stockholm_start(stockholm_reader *reader, const char *label, stockholm_mode mode, int max_rows, nf_alignment *out);

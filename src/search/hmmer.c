@@ -63,11 +63,7 @@ nf_status hmmer_open(int program, const char *path, nf_arena *arena, hmmer_progr
     const char *at = banner.data ? strstr(banner.data, "# HMMER ") : NULL;
     if (at) ret->version = nf_arena_strndup(arena, at + 2, strcspn(at + 2, "\r\n"));
     if (!at) status = nf_fail(NF_FAILED, "%s: %s is not HMMER's", name, ret->path);
-  }
-  if (status == NF_OK && program == HMMER_JACKHMMER) {
-    add_two(&a, "--seq_limit", "1");
-    spec.n_outputs = 0;
-    ret->has_seq_limit = process_run(&spec, NULL) == NF_OK;
+    ret->has_seq_limit = program == HMMER_JACKHMMER && at && strstr(at, "--seq_limit ");
   }
   nf_str_free(&banner);
   return status;
@@ -237,6 +233,7 @@ static nf_status run_search(arguments *a, const char *program_name, const hmmer_
   stockholm_reader reader;
   table_reader table = {.with_place = mode == STOCKHOLM_RESIDUES};
   stockholm_start(&reader, s->label, mode, max_rows, &hits->alignment);
+  reader.opt_hits = s->opt_hits;
   add_two(a, "/dev/fd/5", opt_records ? "/dev/fd/6" : s->file);
   process_spec spec = {.label = s->label,
                        .argv = a->argv,

@@ -44,6 +44,7 @@ typedef struct {
   bool wants_scores;
   const nf_prefilter *opt_prefilter;  // jackhmmer reads what this lets through, unless that is much
   _Atomic(long long) *opt_position;   // how far that has come in the file
+  _Atomic(int) *opt_hits;             // hits read so far; HMMER tells of them when it has read the file
   _Atomic(int) *opt_pid;
   const _Atomic(int) *opt_cancel;
 } hmmer_search;

@@ -220,6 +220,7 @@ typedef struct {
   enum { WAITING, RUNNING, ENDED } state;
   _Atomic(int) pid;
   _Atomic(long long) position;  // in the file, where the prefilter reads it
+  _Atomic(int) n_hits;          // so far
 } task;
 
 // A chain to search for; equal chains are one.
@@ -245,6 +246,7 @@ struct target {
 
 typedef struct {
   nf_search *search;
+  const char *job_name;
   int n_targets;
   target *targets;
   int n_tasks, task_capacity;
@@ -344,6 +346,7 @@ static nf_status search_file(nf_search *s, task *k, int n_cpu, const _Atomic(int
                          .wants_scores = database->is_sharded,
                          .opt_prefilter = t->prefilter,
                          .opt_position = &k->position,
+                         .opt_hits = &k->n_hits,
                          .opt_pid = &k->pid,
                          .opt_cancel = cancel};
   if (k->bytes == 0) {  // HMMER takes an empty file for a damaged one
@@ -506,7 +509,8 @@ static void finish_file(queue *q, task *k, double seconds) {
     return;
   }
   if (!q->search->options.quiet) {
-    nf_note("%s, chain %s: %d rows, %.1f s", facts[d].name, t->chain_id, t->found[d].n_rows, t->seconds[d]);
+    nf_note("%s: %s, chain %s: %d rows, %.1f s", q->job_name, facts[d].name, t->chain_id, t->found[d].n_rows,
+            t->seconds[d]);
   }
   if (d == SEARCH_UNIPROT || --t->unpaired_left > 0) return;
   finish_unpaired(t);
@@ -578,7 +582,8 @@ static void *work(void *context) {
       fail_target(k->target, nf_message());
     } else if (!dropped && k->database == SEARCH_SEQRES) {
       if (!q->search->options.quiet) {
-        nf_note("templates, chain %s: %d, %.1f s", k->target->chain_id, k->target->n_templates, nf_seconds() - start);
+        nf_note("%s: templates, chain %s: %d, %.1f s", q->job_name, k->target->chain_id, k->target->n_templates,
+                nf_seconds() - start);
       }
     } else if (!dropped) {
       finish_file(q, k, nf_seconds() - start);
@@ -599,12 +604,48 @@ static int largest_first(const void *a, const void *b) {
   return x->target < y->target ? -1 : x->target > y->target;
 }
 
-// Shows the share of each database that is read, until all is done.
+// How far a task has come in its file, in bytes.
+static int64_t position_of(const queue *q, task *k) {
+  if (k->state != RUNNING) return k->state == ENDED ? k->bytes : 0;
+  int64_t at = atomic_load(&k->position);
+  if (!k->target->prefilter || k->database == SEARCH_SEQRES) {
+    at = process_file_position(atomic_load(&k->pid), q->search->databases[k->database].files[k->shard]);
+  }
+  return at < 0 ? 0 : at > k->bytes ? k->bytes : at;
+}
+
+// Under the lock: of every database that is not done the share read and the hits so far.
+static void describe(const queue *q, char *text, size_t size, int64_t *ret_done, int64_t *ret_total) {
+  text[0] = '\0';
+  int64_t total[SEARCH_N_DATABASES] = {0}, done[SEARCH_N_DATABASES] = {0};
+  long long hits[SEARCH_N_DATABASES] = {0};
+  bool is_open[SEARCH_N_DATABASES] = {false};
+  for (int i = 0; i < q->n_tasks; i++) {
+    task *k = q->tasks[i];
+    total[k->database] += k->bytes;
+    done[k->database] += position_of(q, k);
+    hits[k->database] += atomic_load(&k->n_hits);
+    is_open[k->database] |= k->state != ENDED;
+  }
+  size_t n = 0;
+  *ret_done = *ret_total = 0;
+  for (int d = 0; d < SEARCH_N_DATABASES; d++) {
+    *ret_total += total[d];
+    *ret_done += done[d];
+    if (!is_open[d] || n >= size) continue;
+    int percent = total[d] ? (int)(100 * (double)done[d] / (double)total[d]) : 100;
+    n += (size_t)snprintf(text + n, size - n, "%s%s %d%%", n ? ", " : "", facts[d].name, percent);
+    if (d != SEARCH_SEQRES && n < size) n += (size_t)snprintf(text + n, size - n, " %lld hits", hits[d]);
+  }
+}
+
+// Shows how the search stands, until all is done.
 static void watch(queue *q) {
   nf_progress progress;
-  char name[256];
+  char name[200], detail[256];
   bool shows = !q->search->options.quiet;
-  if (shows) nf_progress_start(&progress, "search", 1);
+  snprintf(name, sizeof name, "%s: search", q->job_name);
+  if (shows) nf_progress_start(&progress, name, 1);
   pthread_mutex_lock(&q->lock);
   while (q->n_waiting || q->n_running) {
     struct timespec until;
@@ -614,35 +655,13 @@ static void watch(queue *q) {
     until.tv_nsec %= 1000000000;
     pthread_cond_timedwait(&q->changed, &q->lock, &until);
     if (!shows) continue;
-    int64_t total[SEARCH_N_DATABASES] = {0}, done[SEARCH_N_DATABASES] = {0}, all = 0, all_done = 0;
-    for (int i = 0; i < q->n_tasks; i++) {
-      const task *k = q->tasks[i];
-      int64_t at = k->state == ENDED ? k->bytes : 0;
-      if (k->state == RUNNING) {
-        at = atomic_load(&k->position);
-        if (!k->target->prefilter || k->database == SEARCH_SEQRES) {
-          at = process_file_position(atomic_load(&k->pid), q->search->databases[k->database].files[k->shard]);
-        }
-        if (at < 0) at = 0;
-        if (at > k->bytes) at = k->bytes;
-      }
-      total[k->database] += k->bytes;
-      done[k->database] += at;
-    }
-    int n = snprintf(name, sizeof name, "search:");
-    for (int d = 0; d < SEARCH_N_DATABASES; d++) {
-      all += total[d];
-      all_done += done[d];
-      if (!total[d] || done[d] == total[d] || n >= (int)sizeof name) continue;
-      n += snprintf(name + n, sizeof name - (size_t)n, " %s %d%%", facts[d].name,
-                    (int)(100 * (double)done[d] / (double)total[d]));
-    }
-    progress.name = name;
-    progress.total = all >> 20;  // MiB
-    nf_progress_step(&progress, (all_done >> 20) - progress.done);
+    int64_t done, total;
+    describe(q, detail, sizeof detail, &done, &total);
+    progress.detail = *detail ? detail : NULL;
+    progress.total = total >> 20;  // MiB
+    nf_progress_step(&progress, (done >> 20) - progress.done);
   }
   pthread_mutex_unlock(&q->lock);
-  progress.name = "search";
   if (shows) nf_progress_end(&progress);
 }
 
@@ -784,6 +803,7 @@ nf_status search_job(nf_search *s, const nf_job *job, nf_arena *arena, nf_job *r
   nf_map *by_key = nf_map_create();
   int *target_of = NF_NEW(scratch, int, job->n_chains);
   queue q = {.search = s,
+             .job_name = job->name,
              .targets = NF_NEW(scratch, target, job->n_chains),
              .lock = PTHREAD_MUTEX_INITIALIZER,
              .changed = PTHREAD_COND_INITIALIZER};
