@@ -3,7 +3,7 @@
 # packages.sh build: what compiling needs. packages.sh all: the tests' tools too.
 set -e
 build="gcc g++ make libjansson-dev libzstd-dev zlib1g-dev liblzma-dev librdkit-dev libboost-dev"
-tests="clang libclang-rt-14-dev valgrind gemmi dssp"
+tests="clang libclang-rt-14-dev valgrind gemmi dssp hmmer"
 case "${1:-build}" in
   build) wanted=$build ;;
   all) wanted="$build $tests" ;;
