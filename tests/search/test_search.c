@@ -250,6 +250,44 @@ TEST(the_cache_makes_the_second_search_free) {
   nf_arena_free(arena);
 }
 
+// Searches with a jackhmmer whose help has one line more, and gives the arguments of its calls.
+static const char *arguments_of_jackhmmer(const char *help, nf_arena *arena) {
+  nf_str s = {0};
+  search_options o;
+  nf_job job;
+  char *text = NULL;
+  size_t size;
+  nf_str_printf(&s, "#!/bin/sh\ncase \"$*\" in *-h*) jackhmmer -h; echo '%s'; exit ;; esac\necho \"$*\" >> '%s'\n"
+                "args=$(echo \"$*\" | sed 's/--seq_limit [0-9]*//')\nexec jackhmmer $args\n", help, path_of("arguments"));
+  write_file("limited.sh", s.data);
+  nf_str_free(&s);
+  unlink(path_of("arguments"));
+  if (chmod(path_of("limited.sh"), 0755) != 0) test_fail(__FILE__, __LINE__, "chmod");
+  set_options(&o);
+  o.jackhmmer = path_of("limited.sh");
+  CHECK_OK(search_text(&o, job_text(nf_arena_printf(arena, "{\"protein\": {\"id\": \"A\", \"sequence\": \"%s\", "
+                                                    "\"templates\": []}}", protein), arena), arena, &job));
+  CHECK_INT(count(job.chains[0].unpaired_msa, "_kin"), 35);
+  CHECK_OK(nf_file_read(path_of("arguments"), &text, &size));
+  const char *copy = text ? nf_arena_strdup(arena, text) : "";
+  free(text);
+  return copy;
+}
+
+TEST(seq_limit_is_given_to_a_jackhmmer_that_knows_it) {
+  NEEDS_HMMER;
+  make_databases();
+  nf_arena *arena = nf_arena_create();
+  const char *text = arguments_of_jackhmmer("  --seq_limit <n> : if set, truncate all hits", arena);
+  CHECK_INT(count(text, "--seq_limit "), 4);
+  CHECK_INT(count(text, "--seq_limit 10000 "), 1);
+  CHECK_INT(count(text, "--seq_limit 5000 "), 2);
+  CHECK_INT(count(text, "--seq_limit 50000 "), 1);
+  // And not to one that does not; a patched jackhmmer in $PATH knows it.
+  if (system("jackhmmer -h | grep -q seq_limit") != 0) CHECK_INT(count(arguments_of_jackhmmer("", arena), "seq_limit"), 0);
+  nf_arena_free(arena);
+}
+
 TEST(one_program_that_fails_leaves_what_the_others_find) {
   NEEDS_HMMER;
   make_databases();

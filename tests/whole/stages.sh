@@ -78,7 +78,7 @@ touch "$dir/hang"
 run "$dir/c" 100000 >"$dir/said" 2>&1 &
 shell=$!
 while [ ! -s "$dir/pids" ] && kill -0 $shell 2>/dev/null; do sleep 0.05; done
-program=$(cat "/proc/$(head -n 1 "$dir/pids")/stat" 2>/dev/null | awk '{print $4}')
+program=$(awk "{print \$4}" "/proc/$(head -n 1 "$dir/pids")/stat" 2>/dev/null)
 check "a search hangs beside the fold" test -n "$program"
 kill "${program:-$shell}" 2>/dev/null
 wait $shell
