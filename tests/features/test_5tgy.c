@@ -4,28 +4,26 @@
 #include "base/file.h"
 #include "fixture.h"
 #include "formats/sha256.h"
+#include "search/search.h"
 
-TEST(features_of_5tgy_hash_as_the_reference) {
-  REFERENCE_OR_SKIP(job_path, "af3_5tgy/data_seed1234.json");
-  REFERENCE_OR_SKIP(hash_path, "af3_test_data/featurised_example.json");
-  fixture f = {.arena = nf_arena_create()};
+// Makes the features of f->job and checks every array of the reference's example.
+static void check_hashes(fixture *f, const char *hash_path) {
   setenv("XDG_DATA_HOME", "/nonexistent", 1);
   unsetenv("NATIVEFOLD_CCD");
-  REQUIRE_OK(ccd_open(NULL, &f.ccd));
-  REQUIRE_OK(job_read(job_path, f.arena, &f.job));
-  REQUIRE_OK(layout_create(&f.job, f.ccd, false, f.arena, &f.layout));
-  CHECK_INT(f.layout.n_tokens, 150);
-  CHECK_INT(f.layout.n_atoms, 954);
-  features_size_batch(&f.layout, f.layout.n_tokens, f.arena, &f.batch);
-  REQUIRE_OK(fixture_fill(&f));  // conformers are not hashed: they depend on the version of RDKit
+  REQUIRE_OK(ccd_open(NULL, &f->ccd));
+  REQUIRE_OK(layout_create(&f->job, f->ccd, false, f->arena, &f->layout));
+  CHECK_INT(f->layout.n_tokens, 150);
+  CHECK_INT(f->layout.n_atoms, 954);
+  features_size_batch(&f->layout, f->layout.n_tokens, f->arena, &f->batch);
+  REQUIRE_OK(fixture_fill(f));  // conformers are not hashed: they depend on the version of RDKit
 
   // Through the file: its types are numpy's.
   char path[256];
   snprintf(path, sizeof path, "%s/5tgy.npz", test_dir());
-  REQUIRE_OK(batch_write(&f.batch, path));
+  REQUIRE_OK(batch_write(&f->batch, path));
   nf_array *arrays;
   int n_arrays, n_hashes = 0, n_equal = 0;
-  REQUIRE_OK(nf_npz_read(path, f.arena, &arrays, &n_arrays));
+  REQUIRE_OK(nf_npz_read(path, f->arena, &arrays, &n_arrays));
   json_t *examples = json_load_file(hash_path, 0, NULL);
   CHECK(json_is_array(examples) && json_array_size(examples) == 1);
   const char *key;
@@ -50,6 +48,49 @@ TEST(features_of_5tgy_hash_as_the_reference) {
   printf("  5TGY: %d of %d arrays hash as the reference's\n", n_equal, n_hashes);
   CHECK_INT(n_hashes, 56);
   json_decref(examples);
+}
+
+TEST(features_of_5tgy_hash_as_the_reference) {
+  REFERENCE_OR_SKIP(job_path, "af3_5tgy/data_seed1234.json");
+  REFERENCE_OR_SKIP(hash_path, "af3_test_data/featurised_example.json");
+  fixture f = {.arena = nf_arena_create()};
+  REQUIRE_OK(job_read(job_path, f.arena, &f.job));
+  check_hashes(&f, hash_path);
+  fixture_close(&f);
+}
+
+// From nothing but the sequence: searched for in the reference's miniature databases.
+TEST(features_of_5tgy_from_its_bare_sequence) {
+  if (system("jackhmmer -h > /dev/null 2>&1 && hmmsearch -h > /dev/null 2>&1") != 0) SKIP("HMMER is not installed");
+  REFERENCE_OR_SKIP(job_path, "af3_5tgy/data_seed1234.json");
+  REFERENCE_OR_SKIP(hash_path, "af3_test_data/featurised_example.json");
+  REFERENCE_OR_SKIP(databases, "af3_test_data/miniature_databases");
+  fixture f = {.arena = nf_arena_create()};
+  nf_job filled;
+  REQUIRE_OK(job_read(job_path, f.arena, &filled));
+  char *text = nf_arena_printf(f.arena, "{\"name\": \"5tgy\", \"modelSeeds\": [1234], \"dialect\": \"alphafold3\", "
+                                        "\"version\": 1, \"sequences\": [{\"protein\": {\"id\": \"P\", \"sequence\": \"%s\"}}, "
+                                        "{\"ligand\": {\"id\": \"LL\", \"ccdCodes\": [\"7BU\"]}}]}",
+                               filled.chains[0].sequence);
+  nf_job bare;
+  REQUIRE_OK(job_parse("5tgy.json", text, strlen(text), f.arena, &bare));
+  search_options options;
+  search_default_options(&options);
+  options.quiet = true;
+  options.n_db_dirs = 1;
+  options.db_dirs = &databases;
+  options.databases[SEARCH_UNIREF90].path = "${DB_DIR}/uniref90__subsampled_1000.fasta";
+  options.databases[SEARCH_SMALL_BFD].path = "${DB_DIR}/bfd-first_non_consensus_sequences__subsampled_1000.fasta";
+  options.databases[SEARCH_MGNIFY].path = "${DB_DIR}/mgy_clusters__subsampled_1000.fa";
+  options.databases[SEARCH_UNIPROT].path = "${DB_DIR}/uniprot_all__subsampled_1000.fasta";
+  options.databases[SEARCH_SEQRES].path = "${DB_DIR}/pdb_seqres_2022_09_28__subsampled_1000.fasta";
+  options.databases[SEARCH_PDB].path = "${DB_DIR}/pdb_mmcif";
+  nf_search *search;
+  REQUIRE_OK(search_open(&options, &search));
+  CHECK_OK(search_job(search, &bare, f.arena, &f.job));
+  search_close(search);
+  CHECK_INT(f.job.chains[0].n_templates, 4);
+  check_hashes(&f, hash_path);
   fixture_close(&f);
 }
 
