@@ -1,4 +1,5 @@
-// Times the network's ops at the sizes of a job: bench/ops DEVICE TOKENS... prints a line an op.
+// Times the network's ops at the sizes of a job: bench/ops DEVICE [--only=TEXT] TOKENS... prints a line an op, of those
+// whose names hold the text.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 static const nf_ops *ops;
 static nf_context context;
 static int64_t n;
+static const char *only = "";
 
 // Values between middle - size and middle + size.
 static nf_tensor made(float middle, float size, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d) {
@@ -42,6 +44,7 @@ static op_condition condition(int64_t p, int64_t c) {
 // The calls of an op are timed between two waits; the first call warms up.
 #define TIME(name, op, ...)                                                                                          \
   do {                                                                                                               \
+    if (!strstr(name, only)) break;                                                                                  \
     op_##op a = {__VA_ARGS__};                                                                                       \
     if (context.dry) {                                                                                               \
       ops->op(&context, &a);                                                                                         \
@@ -133,11 +136,15 @@ static void all(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3) return fprintf(stderr, "use: ops DEVICE TOKENS...\n"), 2;
+  if (argc < 3) return fprintf(stderr, "use: ops DEVICE [--only=TEXT] TOKENS...\n"), 2;
   ops = device_ops(argv[1]);
   if (!ops) return fprintf(stderr, "%s: %s\n", argv[1], device_problem()), 2;
   printf("%s\n", device_description(ops));
   for (int i = 2; i < argc; i++) {
+    if (strncmp(argv[i], "--only=", 7) == 0) {
+      only = argv[i] + 7;
+      continue;
+    }
     n = atoll(argv[i]);
     if (n < 1) return fprintf(stderr, "%s: tokens are counted from 1\n", argv[i]), 2;
     context = context_dry(ops);

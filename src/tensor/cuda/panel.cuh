@@ -7,6 +7,7 @@
 
 bool panel_transition_fits(int64_t c, int64_t n);
 void panel_transition(nf_context *context, const op_transition *a);
+void hopper_transition(nf_context *context, const op_transition *a);  // for the same sizes, where hopper() says yes
 
 // Each thread of a quad gets 8 consecutive columns of a group of 32: the column that packed column p holds.
 static __host__ __device__ __forceinline__ int panel_column(int p) {

@@ -1,0 +1,173 @@
+// The transition and the gated output layer on Hopper: panels of rows come in the background while others are at work.
+#include <stdlib.h>
+#include <string.h>
+
+#include "tensor/cuda/hopper.cuh"
+#include "tensor/cuda/panel.cuh"
+
+// Three warpgroups of 64 rows each, and one that fetches: the weights in chunks of 32 of the hidden layer for all three,
+// rows for each. A chunk: gates' and values' columns (64, C), then rows of w2 (C, 32), as operands.
+template <int C>
+struct transition_sizes {
+  enum { CHUNK = C * 96, STAGES = 4, ROWS = 192, PANEL_BYTES = row_panel<C>::FLOATS * 4 };
+  static const size_t shared = STAGES * CHUNK * sizeof(bf16) + 3 * PANEL_BYTES + 2 * C * sizeof(float) + 256 + 1024;
+};
+
+template <int C>
+__global__ void __launch_bounds__(512, 1) transition_hopper_kernel(float *x, int64_t m, const float *scale, const float *offset,
+                                                                   const bf16 *w, int chunks) {
+#ifdef HOPPER_CODE
+  typedef transition_sizes<C> sizes;
+  enum { CHUNK = sizes::CHUNK, STAGES = sizes::STAGES, ROWS = sizes::ROWS, NT = C / 8 };
+  extern __shared__ char hopper_memory[];
+  bf16 *stages = (bf16 *)(hopper_memory + (-shared_address(hopper_memory) & 1023));
+  float *panels = (float *)(stages + STAGES * CHUNK), *norm_scale = panels + 3 * row_panel<C>::FLOATS, *norm_offset = norm_scale + C;
+  uint64_t *full = (uint64_t *)(norm_offset + C), *empty = full + STAGES, *rows_full = empty + STAGES, *rows_empty = rows_full + 3;
+  int group = threadIdx.x / 128, lane = threadIdx.x % 32;
+  int64_t tiles = (m + ROWS - 1) / ROWS;
+  keep_norm<C>(scale, offset, norm_scale, norm_offset);
+  if (threadIdx.x == 0) {
+    for (int s = 0; s < STAGES; s++) barrier_init(full + s, 1), barrier_init(empty + s, 3);
+    for (int s = 0; s < 3; s++) barrier_init(rows_full + s, 1), barrier_init(rows_empty + s, 1);
+    barrier_publish();
+  }
+  __syncthreads();
+  if (group == 3) {
+    registers_fewer<32>();
+    if (threadIdx.x == 384) {
+      int step = 0;
+      for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x)
+        for (int chunk = 0; chunk < chunks; chunk++, step++) {
+          int stage = step % STAGES;
+          barrier_wait(empty + stage, step / STAGES % 2 ^ 1);
+          barrier_expect(full + stage, CHUNK * sizeof(bf16));
+          copy_bulk(stages + stage * CHUNK, w + (int64_t)chunk * CHUNK, CHUNK * sizeof(bf16), full + stage);
+        }
+    } else if (threadIdx.x / 32 == 13) {
+      int turn = 0;
+      for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x, turn++)
+        for (int s = 0; s < 3; s++) {
+          int64_t first = tile * ROWS + s * 64;
+          int rows = first >= m ? 0 : m - first < 64 ? (int)(m - first) : 64;
+          barrier_wait(rows_empty + s, turn % 2 ^ 1);
+          copy_rows((char *)(panels + s * row_panel<C>::FLOATS), row_panel<C>::ROW * 4, (const char *)(x + first * C), C * 4, rows,
+                    rows_full + s);
+        }
+    }
+  } else {
+  registers_more<160>();
+  int g = lane / 4, t = lane % 4, step = 0, turn = 0;
+  for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x, turn++) {
+    uint32_t rows[C / 16][4];
+    barrier_wait(rows_full + group, turn % 2);
+    norm_operand<C>(panels + group * row_panel<C>::FLOATS, norm_scale, norm_offset, rows);
+    group_sync(1 + group, 128);
+    if (threadIdx.x % 128 == 0) barrier_arrive(rows_empty + group);
+    float out[NT][4] = {};
+    uint32_t left[2][4];
+    for (int chunk = 0; chunk < chunks; chunk++, step++) {
+      int stage = step % STAGES;
+      barrier_wait(full + stage, step / STAGES % 2);
+      uint64_t first = operand_128(stages + stage * CHUNK), second = operand_64(stages + stage * CHUNK + C * 64);
+      float hidden[8][4] = {};
+      products_begin();
+#pragma unroll
+      for (int l = 0; l < C / 16; l++) product(hidden, rows[l], first + l / 4 * (64 * 128 / 16) + l % 4 * 2, true);
+      products_commit();
+      products_wait<0>();
+      products_settle(hidden);
+#pragma unroll
+      for (int j = 0; j < 4; j++)
+#pragma unroll
+        for (int s = 0; s < 2; s++) {
+          // gate sigmoid(gate) value, of half the gate: 2 h v (1 + tanh h) / 2
+          float p0 = hidden[j][2 * s] * hidden[j + 4][2 * s], p1 = hidden[j][2 * s + 1] * hidden[j + 4][2 * s + 1];
+          left[j / 2][j % 2 * 2 + s] = pack_bf16(fmaf(p0, tanh_fast(hidden[j][2 * s]), p0), fmaf(p1, tanh_fast(hidden[j][2 * s + 1]), p1));
+        }
+      products_settle(left);
+      products_begin();
+#pragma unroll
+      for (int l = 0; l < 2; l++) product(out, left[l], second + l * 2, true);
+      products_commit();
+      products_wait<0>();
+      products_settle(out);
+      if (threadIdx.x % 128 == 0) barrier_arrive(empty + stage);
+    }
+    int64_t row = tile * ROWS + group * 64 + threadIdx.x / 32 % 4 * 16 + g;
+#pragma unroll
+    for (int s = 0; s < 2; s++) {
+      if (row + 8 * s >= m) continue;
+      float4 *to = (float4 *)(x + (row + 8 * s) * C + 4 * t);
+#pragma unroll
+      for (int l = 0; l < C / 16; l++) {
+        float4 v = to[4 * l];
+        v.x += out[2 * l][2 * s], v.y += out[2 * l][2 * s + 1], v.z += out[2 * l + 1][2 * s], v.w += out[2 * l + 1][2 * s + 1];
+        to[4 * l] = v;
+      }
+    }
+  }
+  }
+#endif
+}
+
+struct pack_transition {
+  int c, n;
+  const float *w1, *w2;
+  bf16 *to;
+  __device__ void operator()(int64_t i) const {
+    int chunk = (int)(i / (c * 96)), at = (int)(i % (c * 96)), row, k;
+    if (at < c * 64) {
+      operand_element(at, 64, &row, &k);
+      float v = w1[(int64_t)quad_channel(k) * 2 * n + (row < 32 ? 0 : n) + chunk * 32 + row % 32];
+      to[i] = __float2bfloat16(row < 32 ? 0.5f * v : v);
+    } else {
+      at -= c * 64, row = at / 32, k = ((at % 32 / 8) ^ (row / 2 & 3)) * 8 + at % 8;
+      to[i] = __float2bfloat16(w2[(int64_t)(chunk * 32 + k) * c + quad_channel(row)]);
+    }
+  }
+};
+
+template <int C>
+static void launch_transition(const op_transition *a, int64_t m, int chunks, const bf16 *w) {
+  static bool allowed;
+  if (!allowed) allow_shared(transition_hopper_kernel<C>, transition_sizes<C>::shared), allowed = true;
+  int64_t tiles = ceil_div(m, (int64_t)transition_sizes<C>::ROWS);
+  int blocks = hopper_blocks() < tiles ? hopper_blocks() : (int)tiles;
+  transition_hopper_kernel<C><<<blocks, 512, transition_sizes<C>::shared, cuda_stream>>>(a->x.data, m, a->norm.scale.data,
+                                                                                        a->norm.offset.data, w, chunks);
+  CUDA_CHECK(cudaGetLastError());
+}
+
+void hopper_transition(nf_context *context, const op_transition *a) {
+  int64_t c = tensor_last(a->x), n = tensor_count(a->w2) / c, m = tensor_rows(a->x);
+  bf16 *w = scratch<bf16>(context, 3 * c * n);
+  if (context->dry) return;
+  launch_each(3 * c * n, pack_transition{(int)c, (int)n, a->w1.data, a->w2.data, w});
+  if (c == 64) launch_transition<64>(a, m, (int)(n / 32), w);
+  else launch_transition<128>(a, m, (int)(n / 32), w);
+}
+
+bool hopper(void) {
+  static bool asked, found;
+  if (asked) return found;
+  asked = true;
+  const char *wish = getenv("NATIVEFOLD_CUDA_HOPPER");
+  if (wish && strcmp(wish, "0") == 0) return false;
+  int device = 0, major = 0;
+  // A program built for older devices alone runs here by translation, with these kernels empty.
+  cudaFuncAttributes attributes;
+  found = cudaGetDevice(&device) == cudaSuccess &&
+          cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && major == 9 &&
+          cudaFuncGetAttributes(&attributes, transition_hopper_kernel<128>) == cudaSuccess && attributes.ptxVersion == 90;
+  cudaGetLastError();  // an answer, not a failure
+  return found;
+}
+
+int hopper_blocks(void) {
+  static int count;
+  int device = 0;
+  if (count) return count;
+  CUDA_CHECK(cudaGetDevice(&device));
+  CUDA_CHECK(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
+  return count;
+}
