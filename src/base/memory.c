@@ -129,10 +129,7 @@ char *nf_arena_printf(nf_arena *arena, const char *format, ...) {
 nf_arena_mark nf_arena_here(const nf_arena *a) { return (nf_arena_mark){a->current, a->used}; }
 
 void nf_arena_reset(nf_arena *a, nf_arena_mark mark) {
-  // Bytes before the marked block: what was used in the blocks from it on is subtracted. Blocks that were left
-  // part-empty make this an upper bound, good enough for a peak.
-  size_t total = a->before + a->used;
-  (void)total;
+  // Bytes before the marked block. Blocks that were left part-empty make this an upper bound, good enough for a peak.
   if (mark.block < a->current) {
     size_t before = 0;
     for (size_t i = 0; i < mark.block; i++) before += a->blocks[i].size;
@@ -142,6 +139,7 @@ void nf_arena_reset(nf_arena *a, nf_arena_mark mark) {
   a->used = mark.used;
 }
 
+size_t nf_arena_used(const nf_arena *a) { return a->before + a->used; }
 size_t nf_arena_peak(const nf_arena *a) { return a->peak; }
 
 void nf_arena_free(nf_arena *a) {

@@ -28,6 +28,7 @@ typedef struct {
 } nf_arena_mark;
 nf_arena_mark nf_arena_here(const nf_arena *arena);
 void nf_arena_reset(nf_arena *arena, nf_arena_mark mark);
+size_t nf_arena_used(const nf_arena *arena);  // bytes in use now
 size_t nf_arena_peak(const nf_arena *arena);  // most bytes ever in use at once
 void nf_arena_free(nf_arena *arena);          // NULL is fine
 

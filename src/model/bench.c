@@ -73,7 +73,7 @@ static int blocks_of(int asked, int all) { return asked > 0 && asked < all ? ask
 nf_status model_time_pairformer(const nf_model *model, int n_token, int n_blocks, nf_arena *arena, model_timing *ret_timing) {
   bench_arguments a = {.model = model, .n_token = n_token, .n_samples = 1,
                        .n_blocks = blocks_of(n_blocks, model->dims.n_pairformer_blocks)};
-  nf_status status = model_run_body(model, pairformer_body, &a, arena);
+  nf_status status = model_run_body(model, NULL, pairformer_body, &a);
   *ret_timing = a.timing;
   return status;
 }
@@ -82,7 +82,7 @@ nf_status model_time_diffusion_transformer(const nf_model *model, int n_token, i
                                            model_timing *ret_timing) {
   bench_arguments a = {.model = model, .n_token = n_token, .n_samples = n_samples,
                        .n_blocks = blocks_of(n_blocks, model->dims.n_diffusion_blocks)};
-  nf_status status = model_run_body(model, transformer_body, &a, arena);
+  nf_status status = model_run_body(model, NULL, transformer_body, &a);
   *ret_timing = a.timing;
   return status;
 }

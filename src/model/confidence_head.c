@@ -167,7 +167,7 @@ nf_status confidence_run(const nf_model *model, const nf_batch *batch, const tru
   a.interface_row = rows;
   a.interface_values = interface;
   a.global_values = global;
-  nf_status status = model_run_body(model, confidence_body, &a, arena);
+  nf_status status = model_run_body(model, trunk->plan, confidence_body, &a);
   if (status == NF_OK) {
     double sum = 0;
     for (int64_t i = 0; i < n; i++)
@@ -189,9 +189,9 @@ nf_status confidence_run(const nf_model *model, const nf_batch *batch, const tru
   return status;
 }
 
-model_cost confidence_count(const nf_model *model, const model_inputs *inputs) {
+model_cost confidence_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs) {
   confidence_arguments a = {.model = model, .inputs = inputs, .n_sizes = 2 * inputs->n_token + 1};
-  nf_context context = context_dry(model->ops);
+  nf_context context = model_dry_context(model, plan);
   confidence_body(&context, &a);
   return (model_cost){(int64_t)context.peak, 0, context.flops};
 }

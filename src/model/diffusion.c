@@ -9,7 +9,7 @@
 static const float sigma_data = 16.0f;  // angstrom: the spread of atom positions in training
 static const double pi = 3.14159265358979323846;
 
-// Above this size pair logits of the transformer's blocks are made anew in every step instead of kept.
+// Without a plan, pair logits of the transformer's blocks are made anew in every step instead of kept above this size.
 static const size_t logits_kept_at_most = (size_t)6 << 30;
 
 // What depends neither on noise level nor on positions: once a job.
@@ -33,8 +33,9 @@ static void super_block_logits(nf_context *context, const diffusion_weights *w, 
      .out = tensor_4(out.data, 1, tensor_count(weight) / c, n, n));
 }
 
-static void make_constants(nf_context *context, const nf_model *model, const model_inputs *inputs, nf_tensor target,
-                           nf_tensor single, nf_tensor pair, diffusion_constants *k) {
+static void make_constants(nf_context *context, const nf_model *model, const memory_plan *plan,
+                           const model_inputs *inputs, nf_tensor target, nf_tensor single, nf_tensor pair,
+                           diffusion_constants *k) {
   const diffusion_weights *w = &model->diffusion;
   const nf_batch *batch = inputs->batch;
   int64_t n = inputs->n_token, c_z = model->dims.c_z, c_s = model->dims.c_s, c_target = model->dims.c_target,
@@ -47,7 +48,8 @@ static void make_constants(nf_context *context, const nf_model *model, const mod
   k->atom_token = context_upload(context, inputs->atom_token, (size_t)(inputs->n_subset * inputs->n_query) * 4);
   k->single_cond = CONTEXT_2(context, n, c);
   int64_t heads = w->blocks[0].q.shape[1], per_super = model->dims.n_diffusion_blocks / w->n_super * heads;
-  bool kept = (size_t)w->n_super * (size_t)(per_super * n * n) * sizeof(float) <= logits_kept_at_most;
+  bool kept = plan ? !plan->logits_remade
+                   : (size_t)w->n_super * (size_t)(per_super * n * n) * sizeof(float) <= logits_kept_at_most;
   k->logits = kept ? CONTEXT_4(context, w->n_super, per_super, n, n) : (nf_tensor){0};
   k->pair_cond = CONTEXT_3(context, n, n, c_pair);
 
@@ -202,7 +204,10 @@ typedef struct {
   const model_inputs *inputs;
   const trunk_output *trunk;  // NULL in a dry run
   const diffusion_options *options;
-  float *positions;  // out, on the host: (samples, N, A, 3)
+  const memory_plan *plan;
+  int64_t first_sample, n_group;  // samples that pass together
+  bool stopped;                   // by the keeper
+  float *positions;  // out, on the host: (samples of the group, N, A, 3)
   // For one denoising call instead of the sampler:
   const float *noisy;
   float noise_level;
@@ -228,7 +233,7 @@ static void denoise_body(nf_context *context, void *arguments) {
   upload_trunk(context, a->model, a->trunk, n, &target, &single, &pair);
   nf_tensor noisy = CONTEXT_3(context, 1, atoms, 3), denoised = CONTEXT_3(context, 1, atoms, 3);
   diffusion_constants constants;
-  make_constants(context, a->model, a->inputs, target, single, pair, &constants);
+  make_constants(context, a->model, a->plan, a->inputs, target, single, pair, &constants);
   if (!context->dry) context->ops->upload(noisy.data, a->noisy, (size_t)(atoms * 3) * sizeof(float));
   denoise(context, a->model, a->inputs, &constants, noisy, a->noise_level, a->options->trace, a->prefix, denoised);
   if (!context->dry) context->ops->download(a->positions, denoised.data, (size_t)(atoms * 3) * sizeof(float));
@@ -246,11 +251,12 @@ nf_status diffusion_denoise(const nf_model *model, const nf_batch *batch, const 
                            .inputs = &inputs,
                            .trunk = trunk,
                            .options = &options,
+                           .plan = trunk->plan,
                            .positions = positions_out,
                            .noisy = positions_noisy,
                            .noise_level = noise_level,
                            .prefix = prefix};
-  nf_status status = model_run_body(model, denoise_body, &a, arena);
+  nf_status status = model_run_body(model, trunk->plan, denoise_body, &a);
   nf_arena_reset(arena, mark);
   return status;
 }
@@ -286,30 +292,40 @@ static void sample_body(nf_context *context, void *arguments) {
   diffusion_arguments *a = arguments;
   const diffusion_options *options = a->options;
   const nf_trace *trace = options->trace;
-  int64_t n = a->inputs->n_token, n_slot = a->inputs->n_slot, atoms = n * n_slot, n_b = options->n_samples;
-  NF_ASSERT(n_b <= MAX_SAMPLES);
+  int64_t n = a->inputs->n_token, n_slot = a->inputs->n_slot, atoms = n * n_slot, n_b = a->n_group;
+  NF_ASSERT(options->n_samples <= MAX_SAMPLES);
   nf_tensor target, single, pair;
   upload_trunk(context, a->model, a->trunk, n, &target, &single, &pair);
-  nf_tensor x = CONTEXT_3(context, n_b, atoms, 3), denoised = CONTEXT_3(context, n_b, atoms, 3);
+  nf_tensor x = context_result(context, a->positions, tensor_3(NULL, n_b, atoms, 3)),
+            denoised = CONTEXT_3(context, n_b, atoms, 3);
+  stage_state state = {.part = (int32_t)a->first_sample, .n_arrays = 1};
+  bool restored = keeper_restore(context, options->keeper, &x, &state);
+  if (restored && state.done == options->steps) {
+    if (options->ticker) options->ticker->step(options->ticker->context, options->steps);
+    context_return(context, a->positions, x);
+    return;
+  }
   diffusion_constants constants;
-  make_constants(context, a->model, a->inputs, target, single, pair, &constants);
+  make_constants(context, a->model, a->plan, a->inputs, target, single, pair, &constants);
 
   // The first draw is indexed as if tokens were padded to the bucket; a step's draw has a key of its own per sample.
   int64_t padded = options->noise_tokens > n ? options->noise_tokens : n;
-  nf_key keys[MAX_SAMPLES], noise_keys[MAX_SAMPLES], pair_of_keys[2];
+  nf_key all_keys[MAX_SAMPLES], *keys = all_keys + a->first_sample, noise_keys[MAX_SAMPLES], pair_of_keys[2];
   int64_t first[MAX_SAMPLES];
   float rotations[MAX_SAMPLES * 9], translations[MAX_SAMPLES * 3];
   nf_key_split(options->key, 2, pair_of_keys);
-  nf_key_split(pair_of_keys[0], (int)n_b, keys);
+  nf_key_split(pair_of_keys[0], options->n_samples, all_keys);
   for (int64_t b = 0; b < n_b; b++) {
     noise_keys[b] = pair_of_keys[1];
-    first[b] = b * padded * n_slot * 3;
+    first[b] = (a->first_sample + b) * padded * n_slot * 3;
   }
   float level = schedule(0, options->steps);
-  OP(context, scale, .x = x, .factor = 0, .y = x);
-  OP(context, add_normals, .x = x, .keys = noise_keys, .first = first, .factor = 1);
-  if (n_b == 1) trace_tensor(context, trace, "", "sampling_init_normal", tensor_3(x.data, n, n_slot, 3));
-  OP(context, scale, .x = x, .factor = level, .y = x);
+  if (!restored) {
+    OP(context, scale, .x = x, .factor = 0, .y = x);
+    OP(context, add_normals, .x = x, .keys = noise_keys, .first = first, .factor = 1);
+    if (n_b == 1) trace_tensor(context, trace, "", "sampling_init_normal", tensor_3(x.data, n, n_slot, 3));
+    OP(context, scale, .x = x, .factor = level, .y = x);
+  }
 
   a->flops_before = context->flops;
   int steps = context->dry ? 1 : options->steps;
@@ -324,6 +340,10 @@ static void sample_body(nf_context *context, void *arguments) {
       nf_key_split(three[2], 2, two);
       random_rotation(two[0], rotations + b * 9);
       nf_random_normals(two[1], 0, 3, translations + b * 3);
+    }
+    if (restored && step < state.done) {
+      if (options->ticker) options->ticker->step(options->ticker->context, 1);
+      continue;
     }
     float t_hat = previous * (1 + (level > gamma_min ? gamma_0 : 0));
     float extra = noise_scale * sqrtf(fmaxf(t_hat * t_hat - previous * previous, 0.0f));
@@ -347,8 +367,11 @@ static void sample_body(nf_context *context, void *arguments) {
       a->scales[step] = extra;
     }
     if (options->ticker) options->ticker->step(options->ticker->context, 1);
+    stage_state now = {.part = (int32_t)a->first_sample, .done = step + 1, .n_arrays = 1};
+    a->stopped = !keeper_keep(context, options->keeper, step + 1 == steps, &x, &now);
+    if (a->stopped) return;
   }
-  if (!context->dry) context->ops->download(a->positions, x.data, (size_t)(n_b * atoms * 3) * sizeof(float));
+  context_return(context, a->positions, x);
 }
 
 static void emit(const nf_trace *trace, const char *name, const float *data, int n_dims, int64_t a, int64_t b,
@@ -369,7 +392,7 @@ nf_status diffusion_run(const nf_model *model, const nf_batch *batch, const trun
   model_inputs inputs;
   NF_TRY(inputs_create(model, batch, arena, &inputs));
   diffusion_arguments a = {
-      .model = model, .inputs = &inputs, .trunk = trunk, .options = options, .positions = positions};
+      .model = model, .inputs = &inputs, .trunk = trunk, .options = options, .plan = trunk->plan};
   const nf_trace *trace = options->trace;
   bool traced = trace && n_b == 1;
   if (traced) {
@@ -380,7 +403,15 @@ nf_status diffusion_run(const nf_model *model, const nf_batch *batch, const trun
     float **arrays[] = {&a.augmented, &a.normals, &a.noisy_steps, &a.denoised_steps, &a.out_steps};
     for (int i = 0; i < 5; i++) *arrays[i] = NF_NEW(arena, float, steps *atoms * 3);
   }
-  nf_status status = model_run_body(model, sample_body, &a, arena);
+  int64_t group = trunk->plan && trunk->plan->samples_at_once > 0 ? trunk->plan->samples_at_once : n_b;
+  nf_status status = NF_OK;
+  for (int64_t sample = 0; sample < n_b && status == NF_OK; sample += group) {
+    a.first_sample = sample;
+    a.n_group = n_b - sample < group ? n_b - sample : group;
+    a.positions = positions + sample * atoms * 3;
+    status = model_run_body(model, trunk->plan, sample_body, &a);
+    if (status == NF_OK && a.stopped) status = nf_fail(NF_FAILED, "the diffusion was stopped on request");
+  }
   if (status == NF_OK && trace) {
     float *levels = NF_NEW(arena, float, steps + 1);
     for (int i = 0; i <= steps; i++) levels[i] = schedule(i, (int)steps);
@@ -407,10 +438,11 @@ nf_status diffusion_run(const nf_model *model, const nf_batch *batch, const trun
   return status;
 }
 
-model_cost diffusion_count(const nf_model *model, const model_inputs *inputs, int n_samples) {
+model_cost diffusion_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs, int n_samples) {
+  int group = plan && plan->samples_at_once > 0 && plan->samples_at_once < n_samples ? plan->samples_at_once : n_samples;
   diffusion_options options = {.steps = 1, .n_samples = n_samples};
-  diffusion_arguments a = {.model = model, .inputs = inputs, .options = &options};
-  nf_context context = context_dry(model->ops);
+  diffusion_arguments a = {.model = model, .inputs = inputs, .options = &options, .plan = plan, .n_group = group};
+  nf_context context = model_dry_context(model, plan);
   sample_body(&context, &a);
   return (model_cost){(int64_t)context.peak, a.flops_before, context.flops - a.flops_before};
 }

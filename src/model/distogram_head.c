@@ -14,13 +14,21 @@ static void distogram_body(nf_context *context, void *arguments) {
   int64_t n = a->n_token, c_z = a->model->dims.c_z, bins = tensor_last(a->model->distogram);
   nf_tensor pair =
       tensor_2(context_upload(context, a->trunk ? a->trunk->pair : NULL, (size_t)(n * n * c_z) * 4), n * n, c_z);
-  nf_tensor logits = CONTEXT_3(context, n, n, bins), contacts = CONTEXT_2(context, n, n);
+  distogram_output none = {0}, *out = a->output ? a->output : &none;
+  nf_tensor logits = context_result(context, out->logits, tensor_3(NULL, n, n, bins)),
+            contacts = context_result(context, out->contact_probs, tensor_2(NULL, n, n));
   OP(context, linear, .x = pair, .w = a->model->distogram, .y = tensor_2(logits.data, n * n, bins));
   OP(context, expectation, .logits = logits, .symmetric = true, .n_outputs = 1,
      .values = {context_upload(context, a->is_contact, (size_t)bins * 4)}, .out = {contacts});
-  if (context->dry) return;
-  context->ops->download(a->output->logits, logits.data, (size_t)(n * n * bins) * sizeof(float));
-  context->ops->download(a->output->contact_probs, contacts.data, (size_t)(n * n) * sizeof(float));
+  context_return(context, out->logits, logits);
+  context_return(context, out->contact_probs, contacts);
+}
+
+model_cost distogram_count(const nf_model *model, const memory_plan *plan, int64_t n_token) {
+  distogram_arguments a = {.model = model, .n_token = n_token};
+  nf_context context = model_dry_context(model, plan);
+  distogram_body(&context, &a);
+  return (model_cost){(int64_t)context.peak, 0, context.flops};
 }
 
 nf_status distogram_run(const nf_model *model, const nf_batch *batch, const trunk_output *trunk, nf_arena *arena,
@@ -42,7 +50,7 @@ nf_status distogram_run(const nf_model *model, const nf_batch *batch, const trun
     is_contact[i] = top <= contact;
   }
   distogram_arguments a = {model, trunk, n, is_contact, &out};
-  nf_status status = model_run_body(model, distogram_body, &a, arena);
+  nf_status status = model_run_body(model, trunk->plan, distogram_body, &a);
   nf_arena_reset(arena, mark);
   for (int64_t i = 0; i < n && status == NF_OK; i++)
     for (int64_t j = 0; j < n; j++)

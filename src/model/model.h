@@ -46,18 +46,50 @@ typedef struct {
   void (*step)(void *context, int steps);
 } nf_ticker;
 
+// Where a stage can be left and taken up again with the same result, bit for bit.
+typedef struct {
+  int32_t part;    // diffusion: the first sample of the group; trunk: 0
+  int32_t done;    // whole passes of the trunk, or steps of the diffusion
+  int32_t within;  // pairformer blocks of the pass under way
+  int n_arrays;    // trunk: target_feat, single, pair; diffusion: positions
+  float *arrays[3];  // on the host
+  int64_t counts[3];
+} stage_state;
+
+// Who keeps such states, and gives them back.
+typedef struct {
+  void *context;
+  // At the start of a stage: fills the arrays and what is done; false if nothing is there for this part.
+  bool (*restore)(void *context, stage_state *state);
+  // After every block and step: whether the state is to be kept now. At a stage's end it is kept without asking.
+  bool (*wanted)(void *context);
+  // Keeps the state; false: the stage is to stop, and fails with NF_FAILED.
+  bool (*keep)(void *context, const stage_state *state);
+} nf_keeper;
+
+// How a job uses memory: chosen before the run (plan.h), followed by every stage. All zero: everything resident. What
+// is computed does not depend on it, bit for bit.
+typedef struct {
+  int64_t chunk_rows;    // rows of a pair tensor that an op's own copies hold at once; 0: all
+  bool logits_remade;    // pair logits of the diffusion transformer are made anew in every step, not kept
+  int samples_at_once;   // samples that pass the diffusion together; 0: all
+} memory_plan;
+
 typedef struct {
   int num_recycles;  // additional passes; 10
   int num_msa;       // rows of the MSA read in each pass; 1024
   nf_key key;        // what the reference calls the model's key
   const nf_trace *trace;
   const nf_ticker *ticker;  // one step a pairformer block (and one for the rest of a pass)
+  const nf_keeper *keeper;  // NULL: no states are kept
+  const memory_plan *plan;  // NULL: all resident. Later stages follow it too
 } trunk_options;
 
 typedef struct {
   float *target_feat;    // (N, c_target)
   float *single;         // (N, c_s)
   float *pair;           // (N, N, c_z)
+  const memory_plan *plan;
 } trunk_output;
 
 // Algorithm 1, lines 1 to 14: embedding, templates, MSA, pairformer, recycled. Output lives in the arena.
@@ -70,7 +102,8 @@ typedef struct {
   nf_key key;         // the sampler's key
   int noise_tokens;   // tokens of the bucket that noise is indexed by (>= N); 0: N itself
   const nf_trace *trace;
-  const nf_ticker *ticker;  // one step a noise step (all samples)
+  const nf_ticker *ticker;  // one step a noise step (all samples, or those of a group)
+  const nf_keeper *keeper;  // NULL: no states are kept
 } diffusion_options;
 
 // Algorithm 18 for all samples at once. positions: (n_samples, N, A, 3), angstrom.
@@ -122,11 +155,12 @@ typedef struct {
 typedef struct {
   model_cost trunk, diffusion, confidence;
 } model_costs;
-// n_row: MSA rows that hold anything (no more than num_msa). n_subset: windows of the batch that hold atoms.
+// n_row: MSA rows that hold anything (no more than num_msa). n_subset: windows of the batch that hold atoms. Counted
+// with everything resident.
 void model_count(const nf_model *model, int n_token, int n_subset, int n_row, int n_samples, model_costs *ret_costs);
 
 // Bytes that trunk, diffusion, distogram and confidence need at their peak beside weights and batch, results included,
-// counted before anything runs.
+// counted before anything runs, with everything resident.
 int64_t model_peak_bytes(const nf_model *model, int n_token, int n_subset, int n_row, int n_samples);
 
 // For `nativefold bench`: one run over the first n_blocks blocks (all if 0) on made-up values.

@@ -197,9 +197,10 @@ NF_CHECKED nf_status inputs_create(const nf_model *model, const nf_batch *batch,
 model_inputs inputs_dry(int64_t n_token, int64_t n_slot, int64_t n_subset, int64_t n_query, int64_t n_key, int64_t n_template);
 
 // Dry runs of a module on inputs_dry.
-model_cost trunk_count(const nf_model *model, const model_inputs *inputs, int64_t n_row);
-model_cost diffusion_count(const nf_model *model, const model_inputs *inputs, int n_samples);
-model_cost confidence_count(const nf_model *model, const model_inputs *inputs);
+model_cost trunk_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs, int64_t n_row);
+model_cost diffusion_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs, int n_samples);
+model_cost confidence_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs);
+model_cost distogram_count(const nf_model *model, const memory_plan *plan, int64_t n_token);
 // Bytes of inputs_create's arrays.
 int64_t inputs_bytes(const model_inputs *inputs);
 
@@ -210,9 +211,19 @@ void trace_subsets(const nf_context *context, const nf_trace *trace, const char 
                    int64_t n_subset_full);
 
 // A run in two passes: `body` first counts in a dry context, then computes in memory of that size, taken from the
-// arena (or the device) and given back.
+// system (or the device) and given back. plan NULL: all resident.
 typedef void (*model_body)(nf_context *context, void *arguments);
-NF_CHECKED nf_status model_run_body(const nf_model *model, model_body body, void *arguments, nf_arena *arena);
+NF_CHECKED nf_status model_run_body(const nf_model *model, const memory_plan *plan, model_body body, void *arguments);
+nf_context model_dry_context(const nf_model *model, const memory_plan *plan);
+// A tensor of `shape` whose values end in a host array: the array itself where host and device memory are one (nothing
+// is copied or counted), else in the context; context_return then brings them over. Dry: host NULL.
+nf_tensor context_result(nf_context *context, float *host, nf_tensor shape);
+void context_return(nf_context *context, float *host, nf_tensor result);
+
+// A keeper's functions on tensors of the device: brings the state back (false: there is none), and keeps it if it is
+// wanted or the last (false: stop). `tensors`: one for each of the state's arrays. Dry, or without a keeper: nothing.
+bool keeper_restore(nf_context *context, const nf_keeper *keeper, const nf_tensor *tensors, stage_state *state);
+bool keeper_keep(nf_context *context, const nf_keeper *keeper, bool is_last, const nf_tensor *tensors, stage_state *state);
 
 void pair_block(nf_context *context, const pair_block_weights *w, nf_tensor pair, nf_tensor mask);
 void pairformer_block(nf_context *context, const pairformer_weights *w, nf_tensor pair, nf_tensor single, nf_tensor mask);

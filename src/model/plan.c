@@ -1,32 +1,121 @@
 // What a job costs, before it runs.
+#include "model/plan.h"
+
+#include <string.h>
+
 #include "model/network.h"
 
-static model_inputs made_inputs(const nf_model *model, int n_token, int n_subset) {
-  // The reference's layout: windows of 32 queries and 128 keys, four templates.
-  return inputs_dry(n_token, model->confidence.plddt.shape[1], n_subset, 32, 128, 4);
+enum { TEMPLATES = 4 };
+
+static model_inputs made_inputs(const nf_model *model, int n_token, int n_subset, int n_template) {
+  // The reference's layout: windows of 32 queries and 128 keys.
+  model_inputs inputs = inputs_dry(n_token, model->confidence.plddt.shape[1], n_subset, 32, 128, TEMPLATES);
+  inputs.n_distinct_templates = n_template < TEMPLATES ? n_template : TEMPLATES;
+  return inputs;
+}
+
+static void count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs, int n_row, int n_samples,
+                  model_costs *ret_costs) {
+  ret_costs->trunk = trunk_count(model, plan, inputs, n_row);
+  ret_costs->diffusion = diffusion_count(model, plan, inputs, n_samples);
+  ret_costs->confidence = confidence_count(model, plan, inputs);
 }
 
 void model_count(const nf_model *model, int n_token, int n_subset, int n_row, int n_samples, model_costs *ret_costs) {
-  model_inputs inputs = made_inputs(model, n_token, n_subset);
-  ret_costs->trunk = trunk_count(model, &inputs, n_row);
-  ret_costs->diffusion = diffusion_count(model, &inputs, n_samples);
-  ret_costs->confidence = confidence_count(model, &inputs);
+  model_inputs inputs = made_inputs(model, n_token, n_subset, TEMPLATES);
+  count(model, NULL, &inputs, n_row, n_samples, ret_costs);
 }
 
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-int64_t model_peak_bytes(const nf_model *model, int n_token, int n_subset, int n_row, int n_samples) {
-  model_costs costs;
-  model_count(model, n_token, n_subset, n_row, n_samples, &costs);
-  model_inputs inputs = made_inputs(model, n_token, n_subset);
-  int64_t n = n_token, f = sizeof(float), slots = n * inputs.n_slot, bins = tensor_last(model->distogram),
+// What stages hold beside the working memory that their dry runs count: results, and the inputs in the network's form.
+typedef struct {
+  int64_t trunk, diffusion, confidence, distogram;
+} held_bytes;
+
+static held_bytes count_held(const nf_model *model, const model_inputs *inputs, int n_row, int n_samples) {
+  int64_t n = inputs->n_token, f = sizeof(float), slots = n * inputs->n_slot, bins = tensor_last(model->distogram),
           sizes = (2 * n + 1) * tensor_last(model->confidence.pae);
   int64_t trunk = (n * (model->dims.c_target + model->dims.c_s) + n * n * model->dims.c_z) * f;
-  int64_t positions = n_samples * slots * 3 * f, confidences = n_samples * (4 * n * n + 2 * slots) * f,
-          distogram = n * n * (bins + 1) * f;
-  int64_t msa = (int64_t)n_row * n * (2 + f) + n * f;
-  int64_t in_trunk = costs.trunk.bytes + msa, in_diffusion = positions + costs.diffusion.bytes,
-          in_confidence = positions + confidences + costs.confidence.bytes + (sizes + n * n) * f,
-          in_distogram = positions + confidences + 2 * distogram;
-  return trunk + inputs_bytes(&inputs) + most(most(in_trunk, in_diffusion), most(in_confidence, in_distogram));
+  int64_t positions = n_samples * slots * 3 * f, contacts = n * n * f, confidences = (4 * n * n + 2 * slots) * f;
+  int64_t msa = (int64_t)n_row * n * (2 + f) + n * f, in = inputs_bytes(inputs);
+  return (held_bytes){.trunk = trunk + in + msa,
+                      .distogram = trunk + contacts + n * n * bins * f,
+                      .diffusion = trunk + contacts + positions + in,
+                      .confidence = trunk + contacts + positions + confidences + in + (sizes + n * n) * f};
+}
+
+int64_t model_peak_bytes(const nf_model *model, int n_token, int n_subset, int n_row, int n_samples) {
+  model_inputs inputs = made_inputs(model, n_token, n_subset, TEMPLATES);
+  model_costs costs;
+  count(model, NULL, &inputs, n_row, n_samples, &costs);
+  held_bytes held = count_held(model, &inputs, n_row, n_samples);
+  return most(most(held.trunk + costs.trunk.bytes, held.diffusion + costs.diffusion.bytes),
+              most(held.confidence + costs.confidence.bytes,
+                   held.distogram + distogram_count(model, NULL, n_token).bytes));
+}
+
+// Fills the needs of a plan whose choices are made.
+static void fill(const nf_model *model, const job_size *size, const model_inputs *inputs, job_plan *p) {
+  bool one = model->ops->host_memory;
+  count(model, &p->memory, inputs, size->n_row, size->n_samples, &p->costs);
+  held_bytes held = count_held(model, inputs, size->n_row, size->n_samples);
+  int64_t weights = model->dims.n_values * (int64_t)sizeof(float), n = inputs->n_token;
+  int64_t base = size->host_used + weights, distogram = distogram_count(model, &p->memory, n).bytes;
+  // What a sample leaves in the result, and what scores and files of one take.
+  int64_t results = size->n_samples * (n * n + 4 * n * inputs->n_slot) * (int64_t)sizeof(float);
+  p->features = (memory_need){base, one ? 0 : weights};
+  p->trunk = (memory_need){base + most(held.trunk + (one ? p->costs.trunk.bytes : 0), held.distogram),
+                           one ? 0 : weights + most(p->costs.trunk.bytes, distogram)};
+  p->diffusion = (memory_need){base + held.diffusion + (one ? p->costs.diffusion.bytes : 0),
+                               one ? 0 : weights + p->costs.diffusion.bytes};
+  p->confidence = (memory_need){base + results + held.confidence + (one ? p->costs.confidence.bytes : 0),
+                                one ? 0 : weights + p->costs.confidence.bytes};
+  p->peak = (memory_need){most(most(p->features.host, p->trunk.host), most(p->diffusion.host, p->confidence.host)),
+                          most(p->trunk.device, most(p->diffusion.device, p->confidence.device))};
+  p->mode = p->memory.chunk_rows || p->memory.samples_at_once ? "chunked" : "resident";
+}
+
+static bool fits(const memory_ceiling *ceiling, memory_need need) {
+  return (!ceiling->host || need.host <= ceiling->host) && (!ceiling->device || need.device <= ceiling->device);
+}
+
+static double gib(int64_t bytes) { return (double)bytes / (1 << 30); }
+
+static nf_status refuse(const job_plan *p, int n_token, const char *name) {
+  const memory_ceiling *c = &p->ceiling;
+  bool device = c->device && p->peak.device > c->device;
+  int64_t need = device ? p->peak.device : p->peak.host, allowed = device ? c->device : c->host;
+  const char *limit = device ? c->device_limit : c->host_limit, *flag = device ? "--gpu_memory_gib" : "--host_memory_gib";
+  bool by_flag = limit && strcmp(limit, flag) == 0;
+  return nf_fail(NF_MEMORY, "%s: %d tokens need at least %.1f GiB of %s memory, but %s allows %.1f GiB: %s%s%.0f%s", name,
+                 n_token, gib(need), device ? "GPU" : "host", limit ? limit : "the machine", gib(allowed),
+                 by_flag ? "raise it to " : "take a machine with more, or set ", by_flag ? "" : "--host_memory_gib=",
+                 gib(need) + 0.5 + (by_flag ? 0 : 0), by_flag ? " or more" : " if the rest can be swapped");
+}
+
+nf_status model_plan(const nf_model *model, const job_size *size, const memory_ceiling *ceiling, const char *name,
+                     job_plan *ret_plan) {
+  enum { LEAST_ROWS = 64 };
+  model_inputs inputs = made_inputs(model, size->n_token, size->n_subset, size->n_template);
+  job_plan p = {.ceiling = *ceiling};
+  fill(model, size, &inputs, &p);
+  // Trunk and confidence head: pieces as large as fit, since smaller ones read more often.
+  for (int64_t rows = size->n_token; rows >= LEAST_ROWS && !(fits(ceiling, p.trunk) && fits(ceiling, p.confidence));) {
+    rows = rows > 2 * LEAST_ROWS ? (rows / 2 + LEAST_ROWS - 1) / LEAST_ROWS * LEAST_ROWS : rows > LEAST_ROWS ? LEAST_ROWS : 0;
+    if (rows == 0) break;
+    p.memory.chunk_rows = rows;
+    fill(model, size, &inputs, &p);
+  }
+  if (!fits(ceiling, p.diffusion)) {
+    p.memory.logits_remade = true;
+    fill(model, size, &inputs, &p);
+  }
+  for (int group = size->n_samples; group > 1 && !fits(ceiling, p.diffusion);) {
+    group = (group + 1) / 2;
+    p.memory.samples_at_once = group;
+    fill(model, size, &inputs, &p);
+  }
+  *ret_plan = p;
+  return fits(ceiling, p.peak) ? NF_OK : refuse(ret_plan, size->n_token, name);
 }

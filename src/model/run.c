@@ -5,22 +5,41 @@
 
 #include "model/network.h"
 
-nf_status model_run_body(const nf_model *model, model_body body, void *arguments, nf_arena *arena) {
+nf_context model_dry_context(const nf_model *model, const memory_plan *plan) {
   nf_context dry = context_dry(model->ops);
+  dry.chunk_rows = plan ? plan->chunk_rows : 0;
+  return dry;
+}
+
+nf_status model_run_body(const nf_model *model, const memory_plan *plan, model_body body, void *arguments) {
+  nf_context dry = model_dry_context(model, plan);
   body(&dry, arguments);
-  nf_arena_mark mark = nf_arena_here(arena);
-  void *memory = model->ops->host_memory ? nf_arena_alloc(arena, dry.peak) : model->ops->allocate(dry.peak);
+  // Not from an arena: what a stage worked in goes back to the system before the next one begins.
+  void *memory = model->ops->allocate(dry.peak);
   if (!memory)
-    return nf_fail(NF_MEMORY,
-                   "the device has not the %.1f GiB that this job needs: fold fewer tokens or use --device=cpu",
-                   (double)dry.peak / (1 << 30));
+    return model->ops->host_memory
+               ? nf_fail(NF_MEMORY, "the system refused the %.1f GiB that this stage works in: see nativefold plan",
+                         (double)dry.peak / (1 << 30))
+               : nf_fail(NF_MEMORY,
+                         "the device has not the %.1f GiB that this job needs: fold fewer tokens or use --device=cpu",
+                         (double)dry.peak / (1 << 30));
   nf_context context = context_create(model->ops, memory, dry.peak);
+  context.chunk_rows = dry.chunk_rows;
   body(&context, arguments);
-  if (model->ops->host_memory)
-    nf_arena_reset(arena, mark);
-  else
-    model->ops->release(memory);
+  model->ops->release(memory);
   return NF_OK;
+}
+
+nf_tensor context_result(nf_context *context, float *host, nf_tensor shape) {
+  if (!context->ops->host_memory)
+    return context_tensor(context, shape.n_dims, shape.shape[0], shape.shape[1], shape.shape[2], shape.shape[3]);
+  shape.data = host;
+  return shape;
+}
+
+void context_return(nf_context *context, float *host, nf_tensor result) {
+  if (context->dry || result.data == host) return;
+  context->ops->download(host, result.data, (size_t)tensor_count(result) * sizeof(float));
 }
 
 static void hand_over(const nf_context *context, const nf_trace *trace, const char *prefix, const char *name,

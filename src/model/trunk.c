@@ -58,6 +58,7 @@ typedef struct {
   nf_arena *arena;        // host scratch
   trunk_output *output;   // on the host; NULL in a dry run
   int64_t flops_before;   // FLOPs before the first pass
+  bool stopped;           // by the keeper
 } trunk_arguments;
 
 static void tick(const nf_context *context, const nf_ticker *ticker) {
@@ -114,7 +115,12 @@ static void trunk_body(nf_context *context, void *arguments) {
   const nf_batch *batch = inputs->batch;
   const nf_trace *trace = a->options->trace;
   int64_t n = inputs->n_token, c_z = model->dims.c_z, c_s = model->dims.c_s, c_target = model->dims.c_target;
-  nf_tensor target = CONTEXT_2(context, n, c_target), single = CONTEXT_2(context, n, c_s), pair = CONTEXT_3(context, n, n, c_z);
+  trunk_output none = {0}, *out = a->output ? a->output : &none;
+  nf_tensor target = context_result(context, out->target_feat, tensor_2(NULL, n, c_target)),
+            single = context_result(context, out->single, tensor_2(NULL, n, c_s)),
+            pair = context_result(context, out->pair, tensor_3(NULL, n, n, c_z));
+  const nf_tensor kept[] = {target, single, pair};
+  stage_state state = {.n_arrays = 3};
   nf_tensor left = CONTEXT_2(context, n, c_z), right = CONTEXT_2(context, n, c_z),
             msa_target = CONTEXT_2(context, n, model->dims.c_m);
   nf_tensor mask = tensor_1(context_upload(context, inputs->token_mask, (size_t)n * 4), n);
@@ -127,18 +133,20 @@ static void trunk_body(nf_context *context, void *arguments) {
   const int64_t *bonds = context_upload(context, inputs->bonds, (size_t)inputs->n_bonds * sizeof(int64_t));
   nf_tensor flat = tensor_2(pair.data, n * n, c_z);
 
-  input_embedder(context, model, inputs, trace, target);
+  int passes = context->dry ? 1 : a->options->num_recycles + 1;  // every pass takes the same memory: one is enough to count
+  bool restored = keeper_restore(context, a->options->keeper, kept, &state);
+  if (!restored) input_embedder(context, model, inputs, trace, target);
   context->reduced = true;  // from here on, as in the reference
   OP(context, linear, .x = target, .w = model->left_single, .y = left);
   OP(context, linear, .x = target, .w = model->right_single, .y = right);
   OP(context, linear, .x = target, .w = model->msa_target, .y = msa_target);
-  OP(context, scale, .x = flat, .factor = 0, .y = flat);
-  OP(context, scale, .x = single, .factor = 0, .y = single);
+  if (!restored) {
+    OP(context, scale, .x = flat, .factor = 0, .y = flat);
+    OP(context, scale, .x = single, .factor = 0, .y = single);
+  }
 
   a->flops_before = context->flops;
   nf_key key = a->options->key;
-  // Every pass takes the same memory: one is enough to count.
-  int passes = context->dry ? 1 : a->options->num_recycles + 1;
   for (int pass = 0; pass < passes; pass++) {
     char prefix[32];
     snprintf(prefix, sizeof prefix, "recycle%d_", pass);
@@ -147,6 +155,12 @@ static void trunk_body(nf_context *context, void *arguments) {
     key = halves[0];
     nf_key_split(halves[1], 2, parts);  // the second goes to the templates, which draw nothing
     nf_key_split(parts[0], 2, parts);   // the second shuffles the MSA
+    int from = restored && pass == state.done ? state.within : 0;  // blocks of a pass that was left
+    if (restored && (pass < state.done || from > 0)) {
+      for (int i = 0; i <= (pass < state.done ? model->dims.n_pairformer_blocks : from); i++) tick(context, a->options->ticker);
+      if (pass < state.done) continue;
+      goto blocks;
+    }
     if (!context->dry) {
       msa_order(batch, parts[1], a->arena, a->msa.order);
       choose_rows(batch, a->options->num_msa, a->msa.order, &a->msa);
@@ -170,17 +184,21 @@ static void trunk_body(nf_context *context, void *arguments) {
        .y = single);
     OP(context, linear, .x = target, .w = model->single, .add = true, .y = single);
     tick(context, a->options->ticker);
-    for (int i = 0; i < model->dims.n_pairformer_blocks; i++) {
+  blocks:
+    for (int i = from; i < model->dims.n_pairformer_blocks; i++) {
       pairformer_block(context, &model->pairformer[i], pair, single, mask);
       tick(context, a->options->ticker);
+      bool ends = i + 1 == model->dims.n_pairformer_blocks;
+      stage_state now = {.done = pass + ends, .within = ends ? 0 : i + 1, .n_arrays = 3};
+      a->stopped = !keeper_keep(context, a->options->keeper, now.done == passes, kept, &now);
+      if (a->stopped) return;
     }
     trace_tensor(context, trace, prefix, "single", single);
     trace_tensor(context, trace, prefix, "pair", pair);
   }
-  if (context->dry) return;
-  context->ops->download(a->output->target_feat, target.data, (size_t)tensor_count(target) * sizeof(float));
-  context->ops->download(a->output->single, single.data, (size_t)tensor_count(single) * sizeof(float));
-  context->ops->download(a->output->pair, pair.data, (size_t)tensor_count(pair) * sizeof(float));
+  context_return(context, out->target_feat, target);
+  context_return(context, out->single, single);
+  context_return(context, out->pair, pair);
 }
 
 nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_options *options, nf_arena *arena,
@@ -210,15 +228,17 @@ nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_op
   a.msa.mask = nf_arena_alloc(arena, (size_t)(a.msa.most * n) * sizeof(float));
   a.msa.column_mask = nf_arena_alloc(arena, (size_t)n * sizeof(float));
   a.msa.order = nf_arena_alloc(arena, (size_t)batch->n_row * sizeof(int32_t));
-  nf_status status = model_run_body(model, trunk_body, &a, arena);
+  ret_trunk->plan = options->plan;
+  nf_status status = model_run_body(model, options->plan, trunk_body, &a);
+  if (status == NF_OK && a.stopped) status = nf_fail(NF_FAILED, "the trunk was stopped on request");
   nf_arena_reset(arena, mark);
   return status;
 }
 
-model_cost trunk_count(const nf_model *model, const model_inputs *inputs, int64_t n_row) {
+model_cost trunk_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs, int64_t n_row) {
   trunk_options options = {.num_msa = (int)n_row};
   trunk_arguments a = {.model = model, .inputs = inputs, .options = &options, .msa = {.most = n_row, .n_row = n_row}};
-  nf_context context = context_dry(model->ops);
+  nf_context context = model_dry_context(model, plan);
   trunk_body(&context, &a);
   return (model_cost){(int64_t)context.peak, a.flops_before, context.flops - a.flops_before};
 }

@@ -17,6 +17,7 @@ typedef struct {
   char *memory;       // on the device; NULL in a dry context
   size_t size, used, peak;
   bool reduced;       // products may be made in bf16 (trunk, confidence); else, on a GPU, in TF32
+  int64_t chunk_rows;  // rows of a pair tensor that an op's own copies hold at once, by the memory plan; 0: all
   int64_t flops;      // of matrix products so far, two a multiply-add
 } nf_context;
 

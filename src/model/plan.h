@@ -1,0 +1,43 @@
+// What a job will take, before it runs, and how it is to be run so that it fits: which of a stage's tensors are kept,
+// which are made in pieces. The choice changes time and memory, never a bit of the result.
+#ifndef NF_MODEL_PLAN_H
+#define NF_MODEL_PLAN_H
+
+#include "model/model.h"
+
+typedef struct {
+  int n_token;
+  int n_subset;    // windows of the batch that hold atoms
+  int n_row;       // MSA rows that a pass reads
+  int n_samples;
+  int n_template;  // distinct ones, absent ones counting as one
+  int64_t host_used;  // bytes that the process has beside the weights by now: features, dictionary, program
+} job_size;
+
+// 0: no ceiling.
+typedef struct {
+  int64_t host, device;
+  const char *host_limit, *device_limit;  // what sets them, for messages: "--host_memory_gib", "the control group", ...
+} memory_ceiling;
+
+// The peak of the whole process (weights and features included), and of the device's memory. Where host and device
+// memory are one, device is 0.
+typedef struct {
+  int64_t host, device;
+} memory_need;
+
+typedef struct {
+  memory_plan memory;  // what the stages follow; job_plan outlives them
+  const char *mode;    // "resident", "chunked"; a device that streams says "streamed"
+  memory_need features, trunk, diffusion, confidence;  // at each stage's peak
+  memory_need peak;    // of all stages
+  memory_ceiling ceiling;
+  model_costs costs;   // of the plan chosen
+} job_plan;
+
+// Chooses the fastest way that stays under the ceilings. If none does, *ret_plan is the one that needs least, and
+// NF_MEMORY says how much that is, what is allowed, and what would help. `name` begins the message.
+NF_CHECKED nf_status model_plan(const nf_model *model, const job_size *size, const memory_ceiling *ceiling, const char *name,
+                                job_plan *ret_plan);
+
+#endif
