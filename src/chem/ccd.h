@@ -17,7 +17,7 @@ typedef struct {
   bool has_charge;            // false where the dictionary has "?"
   int8_t charge;              // formal; 0 where unknown
   bool leaving;               // pdbx_leaving_atom_flag
-  char stereo;                // pdbx_stereo_config: R, S or N
+  char stereo;                // pdbx_stereo_config: R, S or N; of a SMILES also '?', a centre without such a letter
   bool has_ideal, has_model;  // all three coordinates are known
   float ideal[3];             // pdbx_model_Cartn_*_ideal, angstrom; 0 where unknown
   float model[3];             // model_Cartn_*, angstrom; 0 where unknown

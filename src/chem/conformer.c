@@ -31,6 +31,7 @@ static struct {
   nf_str why;  // why it is not loaded
   const char *(*version)(void);
   rdkit_result (*embed)(const rdkit_molecule *, int, int, float *);
+  rdkit_result (*stereo)(const rdkit_molecule *, char *);
   rdkit_result (*smiles_read)(const char *, rdkit_smiles *, char *, int);
   void (*smiles_free)(rdkit_smiles *);
   rdkit_result (*smiles_embed)(const char *, int, int, float *);
@@ -63,6 +64,7 @@ static bool load_file(const char *path) {
     void *function;  // where its address goes
   } functions[] = {{"rdkit_version", &rdkit.version},
                    {"rdkit_embed", &rdkit.embed},
+                   {"rdkit_stereo", &rdkit.stereo},
                    {"rdkit_smiles_read", &rdkit.smiles_read},
                    {"rdkit_smiles_free", &rdkit.smiles_free},
                    {"rdkit_smiles_embed", &rdkit.smiles_embed}};
@@ -128,15 +130,9 @@ static int compare_names(const void *a, const void *b) {
   return strcmp((*(const ccd_atom *const *)a)->name, (*(const ccd_atom *const *)b)->name);
 }
 
-static rdkit_result embed(const ccd_component *component, int seed, int max_iterations, float *positions) {
-  if (component->from_smiles) {
-    if (!positions) return RDKIT_FOUND;
-    if (component->n_atoms > MAX_EMBEDDED_ATOMS) return RDKIT_NONE_FOUND;
-    return rdkit.smiles_embed(component->smiles, seed, max_iterations, positions);
-  }
-  if (!is_complete(component)) return RDKIT_NOT_ACCEPTED;
+// The component as RDKit takes it; it must be complete.
+static rdkit_molecule make_molecule(const ccd_component *component, nf_arena *arena) {
   int n = component->n_atoms, n_bonds = component->n_bonds;
-  nf_arena *arena = nf_arena_create();
   int *numbers = NF_NEW(arena, int, n), *charges = NF_NEW(arena, int, n), *order = NF_NEW(arena, int, n);
   float(*ideal)[3] = nf_arena_calloc(arena, (size_t)n, sizeof *ideal);
   const ccd_atom **sorted = NF_NEW(arena, const ccd_atom *, n);
@@ -158,15 +154,26 @@ static rdkit_result embed(const ccd_component *component, int seed, int max_iter
     orders[i] = b->order;
     aromatic[i] = b->aromatic;
   }
-  rdkit_molecule molecule = {.n_atoms = n,
-                             .n_bonds = n_bonds,
-                             .numbers = numbers,
-                             .charges = charges,
-                             .positions = ideal[0],
-                             .order = order,
-                             .bonds = bonds,
-                             .bond_orders = orders,
-                             .bond_aromatic = aromatic};
+  return (rdkit_molecule){.n_atoms = n,
+                          .n_bonds = n_bonds,
+                          .numbers = numbers,
+                          .charges = charges,
+                          .positions = ideal[0],
+                          .order = order,
+                          .bonds = bonds,
+                          .bond_orders = orders,
+                          .bond_aromatic = aromatic};
+}
+
+static rdkit_result embed(const ccd_component *component, int seed, int max_iterations, float *positions) {
+  if (component->from_smiles) {
+    if (!positions) return RDKIT_FOUND;
+    if (component->n_atoms > MAX_EMBEDDED_ATOMS) return RDKIT_NONE_FOUND;
+    return rdkit.smiles_embed(component->smiles, seed, max_iterations, positions);
+  }
+  if (!is_complete(component)) return RDKIT_NOT_ACCEPTED;
+  nf_arena *arena = nf_arena_create();
+  rdkit_molecule molecule = make_molecule(component, arena);
   rdkit_result result = rdkit.embed(&molecule, seed, max_iterations, positions);
   nf_arena_free(arena);
   return result;
@@ -221,7 +228,7 @@ static nf_status add_smiles(nf_ccd *overlay, const char *label, const char *code
     snprintf(a->element, sizeof a->element, "%s", number ? element_symbol(number) : "*");
     a->has_charge = true;
     a->charge = (int8_t)in->charges[i];
-    a->stereo = 'N';
+    a->stereo = in->atom_stereo[i];
     n_heavy += number != 1;
     if (!name_atom(a, ++counts[number], names)) {
       status = nf_fail(NF_INPUT, "%s: has more atoms of %s than can be named in four characters", label, a->element);
@@ -321,4 +328,14 @@ nf_status conformer_embed(const ccd_component *component, int64_t seed, int max_
   NF_TRY(require_rdkit());
   *ret_found = embed(component, (int)seed, max_iterations, positions) == RDKIT_FOUND;
   return NF_OK;
+}
+
+bool conformer_stereo(const ccd_component *component, char *ret_stereo) {
+  pthread_once(&rdkit.once, load);
+  if (!rdkit.loaded || component->from_smiles || !is_complete(component)) return false;
+  nf_arena *arena = nf_arena_create();
+  rdkit_molecule molecule = make_molecule(component, arena);
+  bool found = rdkit.stereo(&molecule, ret_stereo) == RDKIT_FOUND;
+  nf_arena_free(arena);
+  return found;
 }

@@ -36,6 +36,10 @@ NF_CHECKED nf_status conformer_accepts(const ccd_component *component, bool *ret
 NF_CHECKED nf_status conformer_embed(const ccd_component *component, int64_t seed, int max_iterations, float *positions,
                                      bool *ret_found);
 
+// Stereo centres of a component as its ideal coordinates have them: ret_stereo (n_atoms), letters as in ccd_atom.stereo.
+// For components whose maker left the letters out; false if RDKit is not there or does not accept the component.
+bool conformer_stereo(const ccd_component *component, char *ret_stereo);
+
 const char *conformer_rdkit_version(void);  // "2022.09.3"; "" until loaded
 
 #endif

@@ -14,6 +14,7 @@
 #include <exception>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 namespace {
@@ -143,6 +144,16 @@ char bond_stereo(const RDKit::Bond *bond) {
   }
 }
 
+// Of a molecule whose stereo is assigned and cleaned, so that only true centres carry a tag.
+char atom_stereo(const RDKit::Atom *atom) {
+  if (atom->getChiralTag() != RDKit::Atom::CHI_TETRAHEDRAL_CW && atom->getChiralTag() != RDKit::Atom::CHI_TETRAHEDRAL_CCW) {
+    return 'N';
+  }
+  std::string code;
+  atom->getPropIfPresent(RDKit::common_properties::_CIPCode, code);
+  return code == "R" ? 'R' : code == "S" ? 'S' : '?';
+}
+
 template <typename T>
 T *new_array(int n) {
   void *p = std::calloc(static_cast<size_t>(n) + 1, sizeof(T));
@@ -155,6 +166,7 @@ void fill(const RDKit::ROMol &mol, rdkit_smiles *out) {
   out->n_bonds = static_cast<int>(mol.getNumBonds());
   out->numbers = new_array<int>(out->n_atoms);
   out->charges = new_array<int>(out->n_atoms);
+  out->atom_stereo = new_array<char>(out->n_atoms);
   out->bonds = new_array<int>(2 * out->n_bonds);
   out->bond_orders = new_array<int>(out->n_bonds);
   out->bond_aromatic = new_array<int>(out->n_bonds);
@@ -162,6 +174,7 @@ void fill(const RDKit::ROMol &mol, rdkit_smiles *out) {
   for (const RDKit::Atom *atom : mol.atoms()) {
     out->numbers[atom->getIdx()] = atom->getAtomicNum();
     out->charges[atom->getIdx()] = atom->getFormalCharge();
+    out->atom_stereo[atom->getIdx()] = atom_stereo(atom);
   }
   for (const RDKit::Bond *bond : mol.bonds()) {
     unsigned i = bond->getIdx();
@@ -197,6 +210,17 @@ rdkit_result rdkit_embed(const rdkit_molecule *molecule, int seed, int max_itera
   }
 }
 
+rdkit_result rdkit_stereo(const rdkit_molecule *molecule, char *stereo) {
+  try {
+    std::unique_ptr<RDKit::ROMol> mol = make_molecule(*molecule);
+    RDKit::MolOps::assignStereochemistry(*mol, true, true);
+    for (const RDKit::Atom *atom : mol->atoms()) stereo[molecule->order[atom->getIdx()]] = atom_stereo(atom);
+    return RDKIT_FOUND;
+  } catch (...) {
+    return RDKIT_NOT_ACCEPTED;
+  }
+}
+
 rdkit_result rdkit_smiles_read(const char *smiles, rdkit_smiles *ret, char *why, int size) {
   *ret = rdkit_smiles{};
   std::snprintf(why, static_cast<size_t>(size), "it is no SMILES");
@@ -217,6 +241,7 @@ rdkit_result rdkit_smiles_read(const char *smiles, rdkit_smiles *ret, char *why,
 void rdkit_smiles_free(rdkit_smiles *smiles) {
   std::free(smiles->numbers);
   std::free(smiles->charges);
+  std::free(smiles->atom_stereo);
   std::free(smiles->bonds);
   std::free(smiles->bond_orders);
   std::free(smiles->bond_aromatic);

@@ -6,7 +6,7 @@
 extern "C" {
 #endif
 
-enum { RDKIT_ABI = 2 };  // what rdkit_abi() must return
+enum { RDKIT_ABI = 3 };  // what rdkit_abi() must return
 
 // A molecule with explicit hydrogens.
 typedef struct {
@@ -25,6 +25,7 @@ typedef struct {
   int n_atoms, n_bonds;
   int *numbers;        // (n_atoms) atomic numbers; 0 is RDKit's dummy atom
   int *charges;        // (n_atoms) formal
+  char *atom_stereo;   // (n_atoms) 'R', 'S'; '?' a stereo centre without such a letter; 'N' none, or left open
   int *bonds;          // (n_bonds, 2) atoms
   int *bond_orders;    // (n_bonds) 1, 2 or 3, of the Kekule form; 0: none of these
   int *bond_aromatic;  // (n_bonds) 0 or 1
@@ -39,6 +40,8 @@ const char *rdkit_version(void);
 // Makes the molecule and sanitises it; with `positions` not NULL also embeds one conformer into it: (n_atoms, 3) in the
 // order of the input's atoms. Without, RDKIT_FOUND says that the molecule was accepted.
 rdkit_result rdkit_embed(const rdkit_molecule *molecule, int seed, int max_iterations, float *positions);
+// Stereo centres as the positions have them, for each of the input's atoms, letters as in rdkit_smiles.
+rdkit_result rdkit_stereo(const rdkit_molecule *molecule, char *stereo);
 
 // Reads a SMILES; RDKIT_NOT_ACCEPTED if RDKit does not, with its reason in `why` (size bytes).
 rdkit_result rdkit_smiles_read(const char *smiles, rdkit_smiles *ret, char *why, int size);

@@ -115,6 +115,7 @@ nf_status score_sample(const nf_layout *layout, const nf_batch *batch, const flo
   for (int i = 0; i < c; i++) s.chain_plddt[i] /= count[i];
   nf_arena_reset(arena, mark);
 
+  score_chirality(layout, batch, atoms, arena, &s.chirality);
   s.has_clash = score_has_clash(layout, atoms);
   s.fraction_disordered = score_fraction_disordered(layout, atoms);
   s.ranking_score = score_ranking(s.ptm, s.iptm, s.fraction_disordered, s.has_clash);

@@ -10,6 +10,13 @@
 #include "features/layout.h"
 #include "model/model.h"
 
+// How many stereo centres could be compared with their reference, and which of them are inverted. c: chains.
+typedef struct {
+  int *chain_checked, *chain_errors;      // (c)
+  int n_ligand_checked, n_ligand_errors;  // in ligands
+  const int *ligand_errors;               // (n_ligand_errors) output atoms
+} nf_chirality;
+
 // Everything the reference derives for one sample; NaN where it is undefined. n is the number of real tokens,
 // c the number of chains. Arrays live in the arena given to score_sample.
 typedef struct {
@@ -31,6 +38,7 @@ typedef struct {
   double *pae_ichain, *pae_xchain;                          // (c)
   double *intra_chain_single_pde, *cross_chain_single_pde;  // (c)
   double *chain_plddt;                                      // (c) mean over the chain's atoms, for the table on screen
+  nf_chirality chirality;
 } nf_scores;
 
 // positions (N, A, 3) of one sample, as the sampler left them. Positions that are not finite are NF_FAILED.
@@ -66,6 +74,13 @@ bool score_has_clash(const nf_layout *layout, const float *positions);
 // smoothed over 25 residues, exceeds 0.581. Chains of equal sequence count as the first of them. positions: (n_atoms,
 // 3).
 double score_fraction_disordered(const nf_layout *layout, const float *positions);
+// Compares every stereo centre of the sample, positions (n_atoms, 3), with the component that its residue is made of.
+// Passed over: centres whose neighbours are not all there, phosphorus and others with two like ends, nitrogens that
+// invert, and residues whose component is not known.
+void score_chirality(const nf_layout *layout, const nf_batch *batch, const float *positions, nf_arena *arena,
+                     nf_chirality *ret_chirality);
+// What --rank_chirality takes off the ranking score: 100 times the share of the ligands' centres that are inverted.
+double score_chirality_penalty(const nf_chirality *chirality);
 double score_ranking(double ptm, double iptm, double fraction_disordered, bool has_clash);
 
 #endif

@@ -335,6 +335,8 @@ TEST(real_predictions) {
       check_all(fields[f].key, fields[f].n, fields[f].got, expected, fields[f].tolerance);
     }
     CHECK_INT(s.has_clash, json_is_true(json_object_get(root, "has_clash")));
+    CHECK_INT(s.chirality.chain_checked[0], 112);  // 105 but glycines, 5 isoleucines, 2 threonines
+    CHECK_INT(s.chirality.chain_errors[0], 0);
     double ptm, iptm;
     json_numbers(root, "ptm", 1, &ptm);
     json_numbers(root, "iptm", 1, &iptm);
