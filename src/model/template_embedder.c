@@ -6,17 +6,18 @@ void template_embedder(nf_context *context, const nf_model *model, const model_i
   const template_weights *w = &model->templates;
   int64_t n = inputs->n_token, c = tensor_last(w->query), c_z = tensor_last(pair);
   size_t mark = context_here(context);
-  nf_tensor query = CONTEXT_3(context, n, n, c), act = CONTEXT_3(context, n, n, c), sum = CONTEXT_3(context, n, n, c);
+  bool alone = inputs->n_distinct_templates == 1;  // then it is its own sum
+  nf_tensor act = CONTEXT_3(context, n, n, c), sum = alone ? act : CONTEXT_3(context, n, n, c);
   const int32_t *asym_id = context_upload(context, inputs->batch ? inputs->batch->asym_id : NULL, (size_t)n * 4);
-  OP(context, linear, .x = tensor_2(pair.data, n * n, c_z), .normalise = true, .norm = w->query_norm, .w = w->query,
-     .y = query);
-  OP(context, scale, .x = sum, .factor = 0, .y = sum);
+  if (!alone) OP(context, scale, .x = sum, .factor = 0, .y = sum);
   // The absent templates count as well: the mean is over all of them.
   for (int k = 0; k < inputs->n_distinct_templates; k++) {
     const template_features *t = inputs->templates ? &inputs->templates[k] : &(template_features){0};
     size_t inner = context_here(context);
     nf_tensor beta_mask = tensor_1(context_upload(context, t->beta_mask, (size_t)n * 4), n);
-    OP(context, scale, .x = query, .factor = 1, .y = act);
+    // Made anew for each: as cheap as a copy, and one tensor less.
+    OP(context, linear, .x = tensor_2(pair.data, n * n, c_z), .normalise = true, .norm = w->query_norm, .w = w->query,
+       .y = tensor_2(act.data, n * n, c));
     OP(context, distance_embed, .positions = tensor_2(context_upload(context, t->beta, (size_t)n * 12), n, 3),
        .mask = beta_mask, .group = asym_id, .w = w->distance, .y = act);
     OP(context, template_embed, .residue_class = context_upload(context, t->residue_class, (size_t)n * 4),
@@ -27,7 +28,7 @@ void template_embedder(nf_context *context, const nf_model *model, const model_i
        .w_direction = {w->direction[0], w->direction[1], w->direction[2]}, .w_frame_mask = w->frame_mask, .y = act);
     for (int i = 0; i < model->dims.n_template_blocks; i++) pair_block(context, &w->blocks[i], act, mask);
     OP(context, layer_norm, .x = act, .norm = w->out_norm, .y = act);
-    OP(context, scale, .x = act, .factor = (float)t->count, .add = true, .y = sum);
+    OP(context, scale, .x = act, .factor = (float)t->count, .add = !alone, .y = sum);
     context_reset(context, inner);
   }
   OP(context, scale, .x = sum, .factor = 1.0f / (1e-7f + (float)inputs->n_template), .y = sum);
