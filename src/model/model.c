@@ -12,9 +12,15 @@
 typedef struct {
   nf_model *model;
   nf_status status;  // of the first failure; binding goes on as a no-op after it
+  size_t copied;     // bytes of the device's copies so far
 } binder;
 
 enum { ANY = -1 };  // an axis whose size the record gives
+
+// A record's place among the device's copies.
+static size_t copy_bytes(const weights_record *record) {
+  return record->values ? ((size_t)record->count * sizeof(float) + 255) / 256 * 256 : 0;
+}
 
 static void print_shape(char *text, size_t size, int n, const int64_t *shape) {
   size_t used = (size_t)snprintf(text, size, "(");
@@ -33,7 +39,8 @@ static nf_tensor bind(binder *b, const char *scope, const char *name, int n_stac
   const nf_tensor failed = {NULL, (n_stack ? 1 : 0) + n, {1, 1, 1, 1}};
   if (b->status != NF_OK) return failed;
   char full[512];
-  snprintf(full, sizeof full, "%s%s", scope, name);
+  int length = snprintf(full, sizeof full, "%s%s", scope, name);
+  NF_ASSERT(length < (int)sizeof full);
   const char *path = weights_path(b->model->weights);
   const weights_record *record = weights_find(b->model->weights, full);
   if (!record) {
@@ -67,17 +74,11 @@ static nf_tensor bind(binder *b, const char *scope, const char *name, int n_stac
   int axis = 0;
   if (n_stack) t.shape[axis++] = folded;
   for (int i = 0; i < n; i++) t.shape[axis++] = record->shape[n_stack + i];
-  if (!b->model->ops->host_memory) {
+  if (b->model->copies) {
     size_t bytes = (size_t)record->count * sizeof(float);
-    void *copy = b->model->ops->allocate(bytes);
-    if (!copy) {
-      b->status = nf_fail(NF_MEMORY, "%s: the device has no memory left for record %s", path, full);
-      return failed;
-    }
-    b->model->copies = nf_realloc(b->model->copies, (size_t)b->model->n_copies + 1, sizeof(void *));
-    b->model->copies[b->model->n_copies++] = copy;
-    b->model->ops->upload(copy, record->values, bytes);
-    t.data = copy;
+    t.data = (float *)(b->model->copies + b->copied);
+    b->model->ops->upload(t.data, record->values, bytes);
+    b->copied += copy_bytes(record);
   }
   return t;
 }
@@ -466,7 +467,18 @@ nf_status model_create(const nf_weights *weights, const char *device, nf_model *
   model->weights = weights;
   model->ops = ops;
   model->arena = nf_arena_create();
-  binder b = {model, NF_OK};
+  if (!ops->host_memory) {
+    size_t bytes = 0;
+    for (int i = 0; i < weights_count(weights); i++) bytes += copy_bytes(weights_at(weights, i));
+    model->copies = ops->allocate(bytes);
+    if (!model->copies) {
+      model_free(model);
+      return nf_fail(NF_MEMORY, "%s: the weights take %.2f GiB, and the GPU has not that much left", weights_path(weights),
+                     (double)bytes / (1 << 30));
+    }
+    ops->keep(model->copies, bytes);
+  }
+  binder b = {.model = model};
   bind_trunk(&b);
   bind_diffusion(&b);
   bind_confidence(&b);
@@ -484,8 +496,7 @@ nf_status model_create(const nf_weights *weights, const char *device, nf_model *
 
 void model_free(nf_model *model) {
   if (!model) return;
-  for (int i = 0; i < model->n_copies; i++) model->ops->release(model->copies[i]);
-  free(model->copies);
+  if (model->copies) model->ops->release(model->copies);
   nf_arena_free(model->arena);
   free(model);
 }

@@ -141,8 +141,7 @@ struct nf_model {
   const nf_weights *weights;
   const nf_ops *ops;
   nf_arena *arena;       // block arrays
-  void **copies;         // device copies of records
-  int n_copies;
+  char *copies;          // of all records, on a device that cannot read the host's
   model_dims dims;
   int c_cond_pair, c_cond;  // diffusion conditioning channels
   int c_template;

@@ -20,6 +20,12 @@ const nf_ops *device_ops(const char *name) {
   return NULL;
 }
 
+void device_choose_gpu(int index, int64_t most_bytes) {
+#ifdef NF_CUDA
+  cuda_choose(index, most_bytes);
+#endif
+}
+
 const char *device_problem(void) {
 #ifdef NF_CUDA
   return cuda_problem();
@@ -54,6 +60,32 @@ const void *context_upload(nf_context *context, const void *host, size_t bytes) 
   void *copy = context_alloc(context, bytes);
   if (!context->dry) context->ops->upload(copy, host, bytes);
   return copy;
+}
+
+void context_repeat(nf_context *context, nf_repetition *r, void (*body)(nf_context *context, void *arguments),
+                    void *arguments) {
+  if (context->dry) {
+    body(context, arguments);
+    return;
+  }
+  const nf_ops *ops = context->ops;
+  int64_t before = context->flops;
+  if (r->recording) {
+    ops->replay(r->recording);
+    context->flops += r->flops;
+    return;
+  }
+  bool recording = r->runs++ > 0 && ops->record();
+  body(context, arguments);
+  r->flops = context->flops - before;
+  if (!recording) return;
+  r->recording = ops->recorded();
+  ops->replay(r->recording);
+}
+
+void context_end_repeat(nf_context *context, nf_repetition *r) {
+  if (r->recording) context->ops->forget(r->recording);
+  *r = (nf_repetition){0};
 }
 
 double device_measure_peak(const nf_ops *ops) { return ops->measure_peak(); }

@@ -24,6 +24,9 @@ typedef struct {
 // "cpu": the fast ops; "plain": the loops that are the truth; "cuda": a GPU; "auto": a GPU if there is one, else the
 // CPU. NULL if this build or machine has no such device.
 const nf_ops *device_ops(const char *name);
+// Which of the visible GPUs "cuda" and "auto" mean, and the most bytes of its memory to use (0: what is free). Before
+// the first device_ops, or without effect.
+void device_choose_gpu(int index, int64_t most_bytes);
 const char *device_problem(void);  // after "cuda" gave NULL: why, half a sentence
 
 nf_context context_dry(const nf_ops *ops);
@@ -41,6 +44,18 @@ const void *context_upload(nf_context *context, const void *host, size_t bytes);
 #define CONTEXT_2(context, a, b) context_tensor(context, 2, a, b, 1, 1)
 #define CONTEXT_3(context, a, b, c) context_tensor(context, 3, a, b, c, 1)
 #define CONTEXT_4(context, a, b, c, d) context_tensor(context, 4, a, b, c, d)
+
+// A part of a run that is done again and again with the same arguments at the same addresses: run plainly the first
+// time, recorded the second time where the device can (a CUDA graph), and replayed from then on. The body only calls
+// ops; what changes between runs, it reads from the device.
+typedef struct {
+  int runs;
+  void *recording;  // the device's; NULL: none
+  int64_t flops;    // of one run
+} nf_repetition;
+void context_repeat(nf_context *context, nf_repetition *repetition, void (*body)(nf_context *context, void *arguments),
+                    void *arguments);
+void context_end_repeat(nf_context *context, nf_repetition *repetition);
 
 // The machine's fp32 peak of matrix products, FLOP/s over all threads: the best of a few short measurements.
 double device_measure_peak(const nf_ops *ops);

@@ -287,6 +287,15 @@ struct nf_ops {
   void (*upload)(void *to, const void *from, size_t bytes);    // host to device
   void (*download)(void *to, const void *from, size_t bytes);  // device to host
   bool host_memory;                 // host and device memory are one: weights need no copy
+  // What lies there will not change until it is released (weights): a device may keep forms of it of its own.
+  void (*keep)(const void *memory, size_t bytes);
+  // From here on what ops launch is recorded, not run; false: this device does not record, and ops run as ever.
+  bool (*record)(void);
+  void *(*recorded)(void);          // ends that, and gives what can be replayed
+  void (*replay)(void *recording);
+  void (*forget)(void *recording);
+  int64_t (*memory_peak)(bool reset);  // most bytes that allocate ever had out at once (since the last reset)
+  int64_t (*memory_free)(void);        // bytes that allocate may still hand out, at most; host memory: -1, not known
   void (*layer_norm)(nf_context *context, const op_layer_norm *a);
   void (*linear)(nf_context *context, const op_linear *a);
   void (*transition)(nf_context *context, const op_transition *a);

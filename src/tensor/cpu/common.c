@@ -94,6 +94,13 @@ void cpu_add_columns_gated(const op_condition *condition, int64_t c, int64_t sta
 static void *allocate(size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
 static void copy(void *to, const void *from, size_t bytes) { memcpy(to, from, bytes); }
 
+static void keep(const void *memory, size_t bytes) { (void)memory, (void)bytes; }
+static bool record(void) { return false; }
+static void *recorded(void) { return NULL; }
+static void replay(void *recording) { (void)recording; }
+static int64_t memory_peak(bool reset) { return (void)reset, 0; }
+static int64_t memory_free(void) { return -1; }
+
 static double measure_peak(void) {
   const cpu_kernels *kernels = cpu_best();
   int threads = omp_get_max_threads();
@@ -129,7 +136,9 @@ static const char *description(void) {
 }
 
 #define SHARED                                                                                                        \
-  .allocate = allocate, .release = free, .upload = copy, .download = copy, .host_memory = true, .gather = cpu_gather, \
+  .allocate = allocate, .release = free, .upload = copy, .download = copy, .host_memory = true, .keep = keep,          \
+  .record = record, .recorded = recorded, .replay = replay, .forget = replay, .memory_peak = memory_peak,              \
+  .memory_free = memory_free, .gather = cpu_gather,                                                                    \
   .copy_columns = cpu_copy_columns, .scale = cpu_scale, .outer_sum = cpu_outer_sum,                                   \
   .relative_embed = cpu_relative_embed, .relative_concat = cpu_relative_concat, .add_rows = cpu_add_rows,             \
   .msa_embed = cpu_msa_embed, .distance_embed = cpu_distance_embed, .template_embed = cpu_template_embed,             \

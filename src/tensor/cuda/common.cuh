@@ -10,6 +10,7 @@
 #define _Noreturn __attribute__((noreturn))
 #endif
 extern "C" {
+#include "base/memory.h"
 #include "base/status.h"
 #include "tensor/ops.h"
 }
@@ -24,6 +25,10 @@ extern bool cuda_fp32;
 // Ends the program with one sentence if a call failed: a device that fails in the middle of a job does not come back.
 void cuda_check(cudaError_t error, const char *file, int line);
 #define CUDA_CHECK(call) cuda_check((call), __FILE__, __LINE__)
+
+// All device memory comes from here: NULL if the card has none left, or the ceiling would be passed.
+void *cuda_allocate(size_t bytes);
+void cuda_release(void *memory);  // NULL is fine
 
 // May products be made in bf16? Else in TF32 (or fp32).
 static inline bool cuda_bf16(const nf_context *context) { return context->reduced && !cuda_fp32; }

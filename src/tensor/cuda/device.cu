@@ -5,6 +5,7 @@
 
 #include "tensor/cuda/common.cuh"
 #include "tensor/cuda/cuda.h"
+#include "tensor/cuda/pack.cuh"
 
 cudaStream_t cuda_stream;
 bool cuda_fp32;
@@ -15,24 +16,148 @@ void cuda_check(cudaError_t error, const char *file, int line) {
   exit(NF_FAILED);
 }
 
-static void *allocate(size_t bytes) {
+// ---- Memory
+
+// What has been handed out, so that releases can be counted.
+typedef struct {
+  void *memory;
+  size_t bytes;
+} block;
+static block *blocks;
+static int n_blocks;
+static size_t in_use, most_used, ceiling;
+
+void *cuda_allocate(size_t bytes) {
+  if (bytes == 0) bytes = 1;
+  if (ceiling && in_use + bytes > ceiling) return NULL;
   void *memory = NULL;
-  if (cudaMalloc(&memory, bytes > 0 ? bytes : 1) == cudaSuccess) return memory;
-  cudaGetLastError();  // an answer, not a failure
-  return NULL;
+  if (cudaMalloc(&memory, bytes) != cudaSuccess) {
+    cudaGetLastError();  // an answer, not a failure
+    return NULL;
+  }
+  blocks = (block *)nf_realloc(blocks, (size_t)n_blocks + 1, sizeof *blocks);
+  blocks[n_blocks++] = block{memory, bytes};
+  in_use += bytes;
+  if (in_use > most_used) most_used = in_use;
+  return memory;
 }
-static void release(void *memory) {
+
+void cuda_release(void *memory) {
+  if (!memory) return;
   CUDA_CHECK(cudaStreamSynchronize(cuda_stream));
+  for (int i = 0; i < n_blocks; i++)
+    if (blocks[i].memory == memory) {
+      in_use -= blocks[i].bytes;
+      blocks[i] = blocks[--n_blocks];
+      break;
+    }
   CUDA_CHECK(cudaFree(memory));
 }
+
+static void release(void *memory) {
+  pack_forget(memory);
+  cuda_release(memory);
+}
+
+static int64_t memory_peak(bool reset) {
+  int64_t peak = (int64_t)most_used;
+  if (reset) most_used = in_use;
+  return peak;
+}
+
+static int64_t memory_free(void) {
+  size_t there = 0, all = 0;
+  CUDA_CHECK(cudaMemGetInfo(&there, &all));
+  if (ceiling && (in_use > ceiling || ceiling - in_use < there)) there = in_use > ceiling ? 0 : ceiling - in_use;
+  return (int64_t)there;
+}
+
+// ---- Copies. They pass through memory that the GPU reads by itself: a few pieces in turn, so that the host fills or
+// empties one while another is on its way, and an upload need not wait for what the GPU still computes.
+enum { N_PIECES = 4 };
+static const size_t piece_bytes = (size_t)8 << 20;
+typedef struct {
+  char *memory[N_PIECES];
+  cudaEvent_t done[N_PIECES];
+  bool pending[N_PIECES];
+  int at;
+  size_t used;  // of piece `at`: small uploads share one
+} pieces;
+static pieces up, down;
+static bool recording;
+
+static void make_pieces(pieces *p) {
+  for (int i = 0; i < N_PIECES; i++) {
+    CUDA_CHECK(cudaHostAlloc((void **)&p->memory[i], piece_bytes, cudaHostAllocDefault));
+    CUDA_CHECK(cudaEventCreateWithFlags(&p->done[i], cudaEventDisableTiming));
+  }
+}
+
+static void wait_piece(pieces *p, int i) {
+  if (p->pending[i]) CUDA_CHECK(cudaEventSynchronize(p->done[i]));
+  p->pending[i] = false;
+}
+
 static void upload(void *to, const void *from, size_t bytes) {
-  CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda_stream));
-  CUDA_CHECK(cudaStreamSynchronize(cuda_stream));  // the caller may change `from`
+  NF_ASSERT(!recording);  // a replay would find another upload's bytes
+  for (size_t first = 0, count; first < bytes; first += count) {
+    if (up.used == piece_bytes) {  // on to the next piece, when its copies have left
+      CUDA_CHECK(cudaEventRecord(up.done[up.at], cuda_stream));
+      up.pending[up.at] = true;
+      up.at = (up.at + 1) % N_PIECES;
+      up.used = 0;
+      wait_piece(&up, up.at);
+    }
+    count = bytes - first < piece_bytes - up.used ? bytes - first : piece_bytes - up.used;
+    char *piece = up.memory[up.at] + up.used;
+    memcpy(piece, (const char *)from + first, count);
+    CUDA_CHECK(cudaMemcpyAsync((char *)to + first, piece, count, cudaMemcpyHostToDevice, cuda_stream));
+    up.used += (count + 15) / 16 * 16;
+    if (up.used > piece_bytes) up.used = piece_bytes;
+  }
 }
+
 static void download(void *to, const void *from, size_t bytes) {
-  CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, cuda_stream));
-  CUDA_CHECK(cudaStreamSynchronize(cuda_stream));
+  size_t asked = 0, got = 0;
+  int next = 0, oldest = 0;
+  while (got < bytes) {
+    for (; asked < bytes && !down.pending[next]; next = (next + 1) % N_PIECES) {
+      size_t count = bytes - asked < piece_bytes ? bytes - asked : piece_bytes;
+      CUDA_CHECK(cudaMemcpyAsync(down.memory[next], (const char *)from + asked, count, cudaMemcpyDeviceToHost, cuda_stream));
+      CUDA_CHECK(cudaEventRecord(down.done[next], cuda_stream));
+      down.pending[next] = true;
+      asked += count;
+    }
+    size_t count = bytes - got < piece_bytes ? bytes - got : piece_bytes;
+    wait_piece(&down, oldest);
+    memcpy((char *)to + got, down.memory[oldest], count);
+    got += count;
+    oldest = (oldest + 1) % N_PIECES;
+  }
 }
+
+// ---- Recordings: what a body launches, as a graph.
+static bool record(void) {
+  recording = true;
+  CUDA_CHECK(cudaStreamBeginCapture(cuda_stream, cudaStreamCaptureModeRelaxed));
+  return true;
+}
+static void *recorded(void) {
+  cudaGraph_t graph;
+  cudaGraphExec_t executable = NULL;
+  recording = false;
+  CUDA_CHECK(cudaStreamEndCapture(cuda_stream, &graph));
+  CUDA_CHECK(cudaGraphInstantiate(&executable, graph, 0));
+  CUDA_CHECK(cudaGraphDestroy(graph));
+  return executable;
+}
+static void replay(void *graph) { CUDA_CHECK(cudaGraphLaunch((cudaGraphExec_t)graph, cuda_stream)); }
+static void forget(void *graph) {
+  CUDA_CHECK(cudaStreamSynchronize(cuda_stream));
+  CUDA_CHECK(cudaGraphExecDestroy((cudaGraphExec_t)graph));
+}
+
+__global__ void probe_kernel() {}
 
 static cudaDeviceProp properties;
 
@@ -47,7 +172,7 @@ static const char *description(void) {
 static double measure_peak(void) {
   enum { SIZE = 4096 };
   size_t bytes = (size_t)SIZE * SIZE * sizeof(float);
-  float *memory = (float *)allocate(3 * bytes);
+  float *memory = (float *)cuda_allocate(3 * bytes);
   if (!memory) return 0;
   CUDA_CHECK(cudaMemsetAsync(memory, 0, 3 * bytes, cuda_stream));
   cudaEvent_t start, stop;
@@ -59,9 +184,9 @@ static double measure_peak(void) {
   a.y = tensor_2(memory + 2 * SIZE * SIZE, SIZE, SIZE);
   nf_context dry = context_dry(cuda_ops());
   cuda_linear(&dry, &a);
-  void *rest = allocate(dry.peak);
+  void *rest = cuda_allocate(dry.peak);
   if (!rest) {
-    release(memory);
+    cuda_release(memory);
     return 0;
   }
   nf_context context = context_create(cuda_ops(), rest, dry.peak);
@@ -78,8 +203,8 @@ static double measure_peak(void) {
   }
   CUDA_CHECK(cudaEventDestroy(start));
   CUDA_CHECK(cudaEventDestroy(stop));
-  release(rest);
-  release(memory);
+  cuda_release(rest);
+  cuda_release(memory);
   return best;
 }
 
@@ -87,11 +212,18 @@ static nf_ops table;
 
 static void fill_table(void) {
   table.name = "cuda";
-  table.allocate = allocate;
+  table.allocate = cuda_allocate;
   table.release = release;
   table.upload = upload;
   table.download = download;
   table.host_memory = false;
+  table.keep = pack_keep;
+  table.record = record;
+  table.recorded = recorded;
+  table.replay = replay;
+  table.forget = forget;
+  table.memory_peak = memory_peak;
+  table.memory_free = memory_free;
 #define FILL(op) table.op = cuda_##op
   FILL(layer_norm), FILL(linear), FILL(transition), FILL(triangle_multiply), FILL(triangle_attention), FILL(pair_logits);
   FILL(attention), FILL(atom_attention), FILL(outer_product_mean), FILL(pair_average), FILL(gather), FILL(copy_columns);
@@ -106,6 +238,12 @@ static void fill_table(void) {
 static char problem[400];
 const char *cuda_problem(void) { return problem; }
 
+static int wished_device;
+void cuda_choose(int device, int64_t most_bytes) {
+  wished_device = device;
+  ceiling = (size_t)most_bytes;
+}
+
 const nf_ops *cuda_ops(void) {
   static bool tried;
   if (tried) return table.name ? &table : NULL;
@@ -113,21 +251,48 @@ const nf_ops *cuda_ops(void) {
   int count = 0;
   cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess || count == 0) {
-    snprintf(problem, sizeof problem, "this machine has no NVIDIA GPU that can be used (%s)",
-             error == cudaSuccess ? "none found" : cudaGetErrorString(error));
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+    if (error == cudaErrorInsufficientDriver) {
+      int runtime = CUDART_VERSION;
+      snprintf(problem, sizeof problem, "this machine has no NVIDIA driver, or one older than CUDA %d.%d needs",
+               runtime / 1000, runtime % 1000 / 10);
+    } else if (visible) {
+      snprintf(problem, sizeof problem, "CUDA_VISIBLE_DEVICES=%.100s leaves no NVIDIA GPU to use", visible);
+    } else {
+      snprintf(problem, sizeof problem, "this machine has no NVIDIA GPU that can be used (%s)",
+               error == cudaSuccess ? "none found" : cudaGetErrorString(error));
+    }
     cudaGetLastError();
     return NULL;
   }
   const char *wish = getenv("NATIVEFOLD_CUDA_FP32");
   cuda_fp32 = wish && strcmp(wish, "0") != 0;
-  CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
+  if (wished_device >= count) {
+    snprintf(problem, sizeof problem, "--gpu_device=%d: there %s %d visible GPU%s, counted from 0", wished_device,
+             count == 1 ? "is" : "are", count, count == 1 ? "" : "s");
+    return NULL;
+  }
+  CUDA_CHECK(cudaGetDeviceProperties(&properties, wished_device));
   if (properties.major < 8) {
-    snprintf(problem, sizeof problem, "the %s has compute capability %d.%d, but 8.0 (A100) or above is needed",
+    snprintf(problem, sizeof problem,
+             "the %s has compute capability %d.%d, but 8.0 (A100) or above is needed: A100, A10, RTX 30, 40 and 50, L4, "
+             "L40, H100, H200",
              properties.name, properties.major, properties.minor);
     return NULL;
   }
-  CUDA_CHECK(cudaSetDevice(0));
+  CUDA_CHECK(cudaSetDevice(wished_device));
+  // A card that this build holds no code for fails at its first kernel, whichever that is.
+  cudaFuncAttributes attributes;
+  if (cudaFuncGetAttributes(&attributes, probe_kernel) != cudaSuccess) {
+    cudaGetLastError();
+    snprintf(problem, sizeof problem,
+             "the %s has compute capability %d.%d, and this program was built for other cards (make cuda=1 CUDA_ARCH=%d%d)",
+             properties.name, properties.major, properties.minor, properties.major, properties.minor);
+    return NULL;
+  }
   CUDA_CHECK(cudaStreamCreateWithFlags(&cuda_stream, cudaStreamNonBlocking));
+  make_pieces(&up);
+  make_pieces(&down);
   fill_table();
   return &table;
 }
