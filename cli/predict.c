@@ -186,6 +186,9 @@ static nf_status run(const predict_options *o, nf_arena *arena) {
   options.save_distogram = o->save_distogram;
   options.save_terms_of_use = o->save_terms_of_use;
   options.compress_large_output_files = o->compress_large_output_files;
+  options.write_pdb = o->write_pdb;
+  options.save_pde = o->save_pde;
+  options.rank_chirality = o->rank_chirality;
   options.n_buckets = o->buckets.n;
   int *buckets = NF_NEW(arena, int, o->buckets.n);
   for (int i = 0; i < o->buckets.n; i++) buckets[i] = (int)o->buckets.values[i];

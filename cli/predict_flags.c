@@ -111,8 +111,11 @@ const flag_spec predict_flags[] = {
       "Whether to write into a job's directory that holds files already; else a new one with the time in its name."),
     F(FLAG_BOOL, compress_large_output_files, "false", "Whether to compress mmCIF and confidences with zstd."),
 
-    F(FLAG_STRING, features, NULL, "Fold from this feature file (nativefold featurise) in place of a job.",
-      .group = "Nativefold's own"),
+    F(FLAG_STRING, output_format, "cif", "cif, or cif,pdb for a PDB file beside each mmCIF.", .group = "Nativefold's own"),
+    F(FLAG_BOOL, save_pde, "false", "Whether to save PDE beside PAE in the confidences."),
+    F(FLAG_BOOL, rank_chirality, "false",
+      "Whether ligands' stereo centres that came out inverted count in the ranking: 100 times their share is taken off."),
+    F(FLAG_STRING, features, NULL, "Fold from this feature file (nativefold featurise) in place of a job."),
     F(FLAG_ENUM, device, "auto", "Where the network runs; auto takes a GPU if there is one.", .choices = devices),
     F(FLAG_INT, diffusion_steps, "200", "Denoising steps.", .min = 1, .max = 1e6),
     F(FLAG_FLOAT, gpu_memory_gib, NULL, "The most GPU memory to use, in GiB. Default: what is free."),
@@ -178,6 +181,11 @@ nf_status predict_flags_check(predict_options *o, const flag_result *result) {
   }
   if (!predict_parse_date(o->max_template_date, &o->max_template_day)) {
     return nf_fail(NF_INPUT, "--max_template_date: \"%.100s\" is no date, write YYYY-MM-DD", o->max_template_date);
+  }
+  o->write_pdb = strcmp(o->output_format, "cif,pdb") == 0 || strcmp(o->output_format, "pdb,cif") == 0;
+  if (!o->write_pdb && strcmp(o->output_format, "cif") != 0) {
+    return nf_fail(NF_INPUT, "--output_format: \"%.100s\" is neither cif nor cif,pdb (mmCIF is always written)",
+                   o->output_format);
   }
   if (o->jax_backend == JAX_BACKEND_MPS) {
     return nf_fail(NF_INPUT, "--jax_backend: mps (Apple's GPUs) is not among the devices, use --device=cpu");

@@ -45,6 +45,8 @@ typedef struct {
   // Output.
   bool save_embeddings, save_distogram, save_terms_of_use, force_output_dir, compress_large_output_files;
   // Ours.
+  const char *output_format;
+  bool save_pde, rank_chirality;
   const char *features;
   int device;  // DEVICE_*
   int64_t diffusion_steps;
@@ -54,6 +56,7 @@ typedef struct {
   const char *report;
   // Derived by predict_flags_check.
   int max_template_day;  // yyyymmdd
+  bool write_pdb;
 } predict_options;
 
 extern const flag_spec predict_flags[];

@@ -96,6 +96,9 @@ typedef struct {
   bool save_embeddings, save_distogram;  // false
   bool save_terms_of_use;        // true
   bool compress_large_output_files;      // false
+  bool write_pdb;                // false: model.pdb beside model.cif
+  bool save_pde;                 // false: PDE in confidences.json
+  bool rank_chirality;           // false: inverted stereo centres of ligands lower the ranking score
   bool quiet;                    // no progress, no table
 } nativefold_options;
 void nativefold_default_options(nativefold_options *options);
@@ -125,6 +128,7 @@ typedef struct {
   double ptm, iptm;             // iptm: NaN with a single chain
   double fraction_disordered;
   bool has_clash;
+  int ligand_chirality_errors;  // stereo centres of ligands that are inverted
   int n_atoms;
   const float *positions;       // (n_atoms, 3), angstrom, in the order of the output files
   const float *plddt;           // (n_atoms), 0 to 100

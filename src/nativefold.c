@@ -343,6 +343,8 @@ static void keep_sample(nativefold_result *result, uint32_t seed, int sample, co
   k->chain_pair_pae_min = k->chain_pair_pde_mean = k->chain_pair_pde_min = NULL;
   k->iptm_ichain = k->iptm_xchain = k->pae_ichain = k->pae_xchain = NULL;
   k->intra_chain_single_pde = k->cross_chain_single_pde = NULL;
+  k->chirality.chain_checked = k->chirality.chain_errors = NULL;
+  k->chirality.ligand_errors = NULL;
   f->view = (nativefold_sample){.seed = seed,
                                 .sample = sample,
                                 .ranking_score = s->ranking_score,
@@ -350,6 +352,7 @@ static void keep_sample(nativefold_result *result, uint32_t seed, int sample, co
                                 .iptm = s->iptm,
                                 .fraction_disordered = s->fraction_disordered,
                                 .has_clash = s->has_clash,
+                                .ligand_chirality_errors = s->chirality.n_ligand_errors,
                                 .n_atoms = s->n_atoms,
                                 .positions = k->positions,
                                 .plddt = k->plddt,
@@ -470,6 +473,7 @@ static nf_status fold_seed(const nativefold_model *model, const nativefold_chemi
     NF_TRY_GOTO(done, confidence_run(model->network, &batch, &trunk, positions + k * stride, NULL, arena, &confidence));
     NF_TRY_GOTO(done, score_sample(&layout, &batch, positions + k * stride, &confidence, distogram.contact_probs, arena,
                                    &scores));
+    if (options->rank_chirality) scores.ranking_score -= score_chirality_penalty(&scores.chirality);
     keep_sample(result, seed, k, &scores);
     bool is_best = output_best(result->ranks, result->n_samples) == result->n_samples - 1;
     if (to->dir) {
@@ -496,7 +500,9 @@ int nativefold_fold(const nativefold_model *model, const nativefold_chemistry *c
   destination to = {.dir = output_dir,
                     .name = nativefold_job_name(job),
                     .options = {.compress = options->compress_large_output_files,
-                                .save_terms_of_use = options->save_terms_of_use}};
+                                .save_terms_of_use = options->save_terms_of_use,
+                                .pdb = options->write_pdb,
+                                .save_pde = options->save_pde}};
   nf_status status = NF_OK;
   if (output_dir) {
     NF_TRY_GOTO(done, nf_dir_create(output_dir));

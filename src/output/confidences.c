@@ -87,7 +87,8 @@ static void write_string(outfile *s, const char *text) {
   outfile_puts(s, "\"");
 }
 
-void confidences_write_full(outfile *s, const nf_layout *layout, const nf_batch *batch, const nf_scores *scores) {
+void confidences_write_full(outfile *s, const nf_layout *layout, const nf_batch *batch, const nf_scores *scores,
+                            bool with_pde) {
   nf_arena *arena = nf_arena_create();
   number_table plddt = make_table(arena, 2, 99.99f), fraction = make_table(arena, 2, 1.0f);
   number_table error = make_table(arena, 1, 99.9f);
@@ -103,6 +104,10 @@ void confidences_write_full(outfile *s, const nf_layout *layout, const nf_batch 
   write_matrix(s, &fraction, scores->contact_probs, layout->n_tokens);
   outfile_puts(s, "],\n  \"pae\": [");
   write_matrix(s, &error, scores->full_pae, layout->n_tokens);
+  if (with_pde) {
+    outfile_puts(s, "],\n  \"pde\": [");
+    write_matrix(s, &error, scores->full_pde, layout->n_tokens);
+  }
   outfile_puts(s, "],\n  \"token_chain_ids\": [");
   for (int i = 0; i < layout->n_tokens; i++) {
     if (i) outfile_puts(s, ",");
@@ -159,6 +164,33 @@ static void write_per_pair(outfile *s, const char *key, const double *values, in
   outfile_puts(s, " ],\n");
 }
 
+static void write_counts(outfile *s, const char *key, const int *values, int n) {
+  write_key(s, key);
+  outfile_puts(s, "[\n");
+  for (int i = 0; i < n; i++) {
+    char text[32];
+    outfile_write(s, text, (size_t)snprintf(text, sizeof text, i + 1 < n ? "  %d,\n" : "  %d\n", values[i]));
+  }
+  outfile_puts(s, " ],\n");
+}
+
+// Chain, residue number and name of each atom, a line each.
+static void write_atoms(outfile *s, const char *key, const nf_layout *layout, const int *atoms, int n) {
+  write_key(s, key);
+  outfile_puts(s, n ? "[\n" : "[");
+  for (int i = 0; i < n; i++) {
+    const layout_atom *atom = &layout->atoms[atoms[i]];
+    const layout_residue *residue = &layout->residues[atom->residue];
+    char number[32];
+    outfile_puts(s, "  [");
+    write_string(s, layout->chains[residue->chain].id);
+    outfile_write(s, number, (size_t)snprintf(number, sizeof number, ", %d, ", residue->id));
+    write_string(s, atom->name);
+    outfile_puts(s, i + 1 < n ? "],\n" : "]\n");
+  }
+  outfile_puts(s, n ? " ]" : "]");
+}
+
 static void write_scalar(outfile *s, const char *key, double value, const char *end) {
   write_key(s, key);
   write_rounded(s, value);
@@ -185,5 +217,10 @@ void confidences_write_summary(outfile *s, const nf_layout *layout, const nf_sco
   write_scalar(s, "has_clash", scores->has_clash, ",\n");
   write_scalar(s, "iptm", scores->iptm, ",\n");
   write_scalar(s, "ptm", scores->ptm, ",\n");
-  write_scalar(s, "ranking_score", scores->ranking_score, "\n}");
+  write_scalar(s, "ranking_score", scores->ranking_score, ",\n");
+  const nf_chirality *chirality = &scores->chirality;
+  write_counts(s, "chain_chirality_checked", chirality->chain_checked, n);
+  write_counts(s, "chain_chirality_errors", chirality->chain_errors, n);
+  write_atoms(s, "ligand_chirality_errors", layout, chirality->ligand_errors, chirality->n_ligand_errors);
+  outfile_puts(s, "\n}");
 }

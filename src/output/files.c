@@ -1,4 +1,4 @@
-// The files of a job: a sample's three, the terms of use, the ranking, and the directory they go to.
+// The files of a job: a sample's three or four, the terms of use, the ranking, and the directory they go to.
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -12,30 +12,42 @@
 #include "output/number.h"
 #include "output/output.h"
 #include "output/outfile.h"
+#include "output/pdb.h"
 
 nf_status output_write_sample(const char *dir, const char *prefix, const nf_job *job, const nf_layout *layout,
                               const nf_batch *batch, const nf_scores *scores, const output_origin *origin,
                               const output_options *options) {
   NF_ASSERT(scores->n_atoms == layout->n_atoms && scores->n_tokens == layout->n_tokens &&
             scores->n_chains == layout->n_chains && batch->n_token >= layout->n_tokens);
-  enum { MODEL, FULL, SUMMARY, N_FILES };
-  static const char *const endings[] = {"model.cif", "confidences.json", "summary_confidences.json"};
+  enum { MODEL, FULL, SUMMARY, PDB, N_FILES };
+  static const char *const endings[] = {"model.cif", "confidences.json", "summary_confidences.json", "model.pdb"};
+  int n_files = PDB;
   outfile *sinks[N_FILES] = {NULL};
   nf_arena *arena = nf_arena_create();
-  nf_str cif = {0};
+  nf_str cif = {0}, pdb = {0};
   bool is_new = !nf_dir_exists(dir);
   nf_status status;
   NF_TRY_GOTO(done, mmcif_append(&cif, job, layout, scores, origin, options, arena));
   NF_TRY_GOTO(done, nf_dir_create(dir));
-  for (int i = 0; i < N_FILES; i++) {
+  if (options->pdb) {
+    const char *obstacle = pdb_obstacle(layout, scores, arena);
+    if (obstacle) {
+      nf_warn("%s: no PDB file is written, as %s; the mmCIF has it all", job->name, obstacle);
+    } else {
+      pdb_append(&pdb, job, layout, scores, origin, options, arena);
+      n_files = N_FILES;
+    }
+  }
+  for (int i = 0; i < n_files; i++) {
     const char *path = nf_arena_printf(arena, "%s/%s_%s", dir, prefix, endings[i]);
     NF_TRY_GOTO(done, outfile_open(path, options->compress && i != SUMMARY, &sinks[i]));
   }
   outfile_write(sinks[MODEL], cif.data, cif.length);
-  confidences_write_full(sinks[FULL], layout, batch, scores);
+  confidences_write_full(sinks[FULL], layout, batch, scores, options->save_pde);
   confidences_write_summary(sinks[SUMMARY], layout, scores);
-  for (int i = 0; i < N_FILES; i++) NF_TRY_GOTO(done, outfile_finish(sinks[i]));
-  for (int i = 0; i < N_FILES; i++) {
+  if (n_files > PDB) outfile_write(sinks[PDB], pdb.data, pdb.length);
+  for (int i = 0; i < n_files; i++) NF_TRY_GOTO(done, outfile_finish(sinks[i]));
+  for (int i = 0; i < n_files; i++) {
     outfile *s = sinks[i];
     sinks[i] = NULL;
     NF_TRY_GOTO(done, outfile_commit(s));
@@ -44,6 +56,7 @@ done:
   for (int i = 0; i < N_FILES; i++) outfile_abandon(sinks[i]);
   if (status != NF_OK && is_new) (void)rmdir(dir);  // stays if something is in it
   nf_str_free(&cif);
+  nf_str_free(&pdb);
   nf_arena_free(arena);
   return status;
 }

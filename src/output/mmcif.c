@@ -136,20 +136,20 @@ static const char alphafold3_comment[] =
     "# out at https://github.com/google-deepmind/alphafold3. You may only use these if\n"
     "# received directly from Google. Use is subject to terms of use available at\n"
     "# " WEIGHTS_TERMS_URL ".\n";
-static const char alphafold3_license[] =
+const char output_alphafold3_license[] =
     "Non-commercial use only, by using this file you agree to the terms of use found\n"
     "at " TERMS_URL
     ".\n"
     "To request access to the AlphaFold 3 model parameters, follow the process set\n"
     "out at https://github.com/google-deepmind/alphafold3. You may only use these if\n"
     "received directly from Google. Use is subject to terms of use available at\n" WEIGHTS_TERMS_URL ".";
-static const char alphafold3_disclaimer[] =
+const char output_alphafold3_disclaimer[] =
     "AlphaFold 3 and its output are not intended for, have not been validated for,\n"
     "and are not approved for clinical use. They are provided \"as-is\" without any\n"
     "warranty of any kind, whether expressed or implied. No warranty is given that\n"
     "use shall not infringe the rights of any third party.";
 
-static const char own_disclaimer[] =
+const char output_own_disclaimer[] =
     "A computed model, not an experiment. It comes as it is, without warranty of any\n"
     "kind, and is not meant for clinical use.";
 
@@ -199,11 +199,11 @@ static void append_data_usage(const writer *w) {
   table t = TABLE(w, "_pdbx_data_usage", 2, "details", "id", "type", "url");
   if (w->origin->is_alphafold3) {
     bool license = w->options->save_terms_of_use;
-    if (license) add(&t, alphafold3_license), add(&t, "1"), add(&t, "license"), add(&t, TERMS_URL);
-    add(&t, alphafold3_disclaimer), add(&t, license ? "2" : "1"), add(&t, "disclaimer"), add(&t, "?");
+    if (license) add(&t, output_alphafold3_license), add(&t, "1"), add(&t, "license"), add(&t, TERMS_URL);
+    add(&t, output_alphafold3_disclaimer), add(&t, license ? "2" : "1"), add(&t, "disclaimer"), add(&t, "?");
   } else {
     const char *notice = w->origin->model_notice;
-    add(&t, *notice ? nf_arena_printf(w->arena, "%s\n%s", plain(w, notice), own_disclaimer) : own_disclaimer);
+    add(&t, *notice ? nf_arena_printf(w->arena, "%s\n%s", plain(w, notice), output_own_disclaimer) : output_own_disclaimer);
     add(&t, "1"), add(&t, "disclaimer"), add(&t, "?");
   }
   table_end(w, &t);

@@ -10,4 +10,7 @@
 NF_CHECKED nf_status mmcif_append(nf_str *out, const nf_job *job, const nf_layout *layout, const nf_scores *scores,
                                   const output_origin *origin, const output_options *options, nf_arena *arena);
 
+// The texts on how a structure may be used, of several lines.
+extern const char output_alphafold3_license[], output_alphafold3_disclaimer[], output_own_disclaimer[];
+
 #endif

@@ -26,10 +26,13 @@ typedef struct {
 typedef struct {
   bool compress;           // --compress_large_output_files: model.cif.zst, confidences.json.zst
   bool save_terms_of_use;  // --save_terms_of_use: AlphaFold 3's terms as a file, and its licence in the mmCIF
+  bool pdb;                // --output_format=cif,pdb: model.pdb beside model.cif
+  bool save_pde;           // --save_pde: PDE in confidences.json
 } output_options;
 
-// DIR/prefix_model.cif, _confidences.json and _summary_confidences.json; DIR is made if need be. All three are written
-// before the first is put in place. The positions and confidences must be finite (else NF_FAILED).
+// DIR/prefix_model.cif, _confidences.json, _summary_confidences.json and on request _model.pdb, which is left out with a
+// warning where the structure does not fit into it; DIR is made if need be. All are written before the first is put in
+// place. The positions and confidences must be finite (else NF_FAILED).
 NF_CHECKED nf_status output_write_sample(const char *dir, const char *prefix, const nf_job *job,
                                          const nf_layout *layout, const nf_batch *batch, const nf_scores *scores,
                                          const output_origin *origin, const output_options *options);

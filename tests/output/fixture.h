@@ -143,6 +143,8 @@ static inline void fixture_fill_scores(fixture *f) {
   f->scores.iptm_ichain = NF_NEW(arena, double, c);
   f->scores.iptm_xchain = NF_NEW(arena, double, c);
   f->scores.chain_plddt = NF_NEW(arena, double, c);
+  f->scores.chirality.chain_checked = NF_NEW(arena, int, c);
+  f->scores.chirality.chain_errors = NF_NEW(arena, int, c);
   for (int i = 0; i < c; i++) {
     f->scores.iptm_ichain[i] = 0.5 + 0.011 * i;
     f->scores.iptm_xchain[i] = 0.25 + 0.013 * i;

@@ -15,7 +15,7 @@ static char *written(const fixture *f, bool full) {
   size_t size;
   CHECK_OK(outfile_open(path, false, &s));
   if (full) {
-    confidences_write_full(s, &f->layout, &f->batch, &f->scores);
+    confidences_write_full(s, &f->layout, &f->batch, &f->scores, f->options.save_pde);
   } else {
     confidences_write_summary(s, &f->layout, &f->scores);
   }
@@ -66,6 +66,21 @@ TEST(full_layout_and_rounding) {
             "  \"token_chain_ids\": [\"A\",\"BB\"],\n"
             "  \"token_res_ids\": [1,1]\n"
             "}");
+  free(text);
+  fixture_free(&f);
+}
+
+TEST(pde_on_request) {
+  fixture f = two_atoms();
+  float pde[] = {0.25f, 31.75f, -3.0f, 250.0f};
+  f.scores.full_pde = pde;
+  char *text = written(&f, true);
+  CHECK(!strstr(text, "pde"));
+  free(text);
+  f.options.save_pde = true;
+  text = written(&f, true);
+  CHECK(strstr(text, "]],\n  \"pde\": [[0.3,31.8],[0.0,99.9]],\n  \"token_chain_ids\": ["));
+  json_decref(parsed(text));
   free(text);
   fixture_free(&f);
 }
@@ -128,6 +143,11 @@ TEST(summary_layout) {
   f.scores.ranking_score = -99.304;
   f.scores.iptm_xchain[1] = NAN;
   f.scores.chain_pair_pae_min[1] = 1.005;
+  int atoms[] = {0, 1};
+  f.scores.chirality.chain_checked[0] = 4;
+  f.scores.chirality.chain_errors[0] = 2;
+  f.scores.chirality.n_ligand_errors = 2;
+  f.scores.chirality.ligand_errors = atoms;
   char *text = written(&f, false);
   CHECK_STR(text,
             "{\n"
@@ -140,8 +160,15 @@ TEST(summary_layout) {
             " \"has_clash\": 1.0,\n"
             " \"iptm\": null,\n"
             " \"ptm\": 0.81,\n"
-            " \"ranking_score\": -99.3\n"
+            " \"ranking_score\": -99.3,\n"
+            " \"chain_chirality_checked\": [\n  4,\n  0\n ],\n"
+            " \"chain_chirality_errors\": [\n  2,\n  0\n ],\n"
+            " \"ligand_chirality_errors\": [\n  [\"A\", 1, \"ZN\"],\n  [\"BB\", 1, \"ZN\"]\n ]\n"
             "}");
+  free(text);
+  f.scores.chirality.n_ligand_errors = 0;
+  text = written(&f, false);
+  CHECK(strstr(text, "\n \"ligand_chirality_errors\": []\n}"));
   free(text);
   fixture_free(&f);
 }
@@ -149,12 +176,13 @@ TEST(summary_layout) {
 TEST(summary_keys) {
   static const char *const keys[] = {"chain_ids", "chain_iptm",          "chain_pair_iptm", "chain_pair_pae_min",
                                      "chain_ptm", "fraction_disordered", "has_clash",       "iptm",
-                                     "ptm",       "ranking_score"};
+                                     "ptm",       "ranking_score", "chain_chirality_checked", "chain_chirality_errors",
+                                     "ligand_chirality_errors"};
   fixture f;
   fixture_make(&f);
   char *text = written(&f, false);
   json_t *json = parsed(text);
-  check_keys(json, keys, 10);
+  check_keys(json, keys, 13);
   CHECK_INT(json_array_size(json_object_get(json, "chain_ids")), 5);
   CHECK_NEAR(json_number_value(json_object_get(json, "ranking_score")), 0.71, 1e-12);
   json_decref(json);
@@ -190,7 +218,7 @@ TEST(wide_rows) {
   f.layout.n_tokens = 0;
   f.scores = (nf_scores){.n_atoms = N, .n_chains = 1, .plddt = plddt};
   REQUIRE_OK(outfile_open(path, false, &s));
-  confidences_write_full(s, &f.layout, &f.batch, &f.scores);
+  confidences_write_full(s, &f.layout, &f.batch, &f.scores, false);
   REQUIRE_OK(outfile_finish(s));
   REQUIRE_OK(outfile_commit(s));
   char *text;
