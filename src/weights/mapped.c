@@ -4,33 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checksum.h"
+
 enum { HEADER = 64, ALIGN = 64, BLOCK = 4 << 20, VERSION = 1, ORDER_MARK = 0x01020304 };
 static const char magic[8] = {'n', 'f', 'w', 'e', 'i', 'g', 'h', 't'};
 
-// 1. Checksum: eight lanes of multiply and rotate, as fast as memory is read.
-
-static uint64_t checksum(const void *data, size_t size) {
-  const unsigned char *p = data;
-  uint64_t lanes[8] = {1, 2, 3, 4, 5, 6, 7, 8}, hash = size;
-  while (size) {
-    uint64_t words[8] = {0};
-    size_t n = size < sizeof words ? size : sizeof words;
-    memcpy(words, p, n);
-    p += n;
-    size -= n;
-    for (int i = 0; i < 8; i++) {
-      uint64_t x = (lanes[i] ^ words[i]) * 0x9e3779b97f4a7c15u;
-      lanes[i] = x << 31 | x >> 33;
-    }
-  }
-  for (int i = 0; i < 8; i++) {
-    hash = (hash ^ lanes[i]) * 0xff51afd7ed558ccdu;
-    hash ^= hash >> 32;
-  }
-  return hash;
-}
-
-// 2. Writing
+// 1. Writing
 
 struct mapped_writer {
   FILE *out;
@@ -50,7 +29,7 @@ static void put_text(nf_str *s, const char *text) {
 
 static void flush_block(mapped_writer *writer) {
   if (!writer->used) return;
-  put_u64(&writer->sums, checksum(writer->block, writer->used));
+  put_u64(&writer->sums, nf_checksum(writer->block, writer->used));
   writer->n_blocks++;
   (void)!fwrite(writer->block, 1, writer->used, writer->out);  // a short write leaves ferror set
   writer->used = 0;
@@ -118,9 +97,9 @@ void mapped_writer_end(mapped_writer *writer) {
   put_u64(&header, writer->place + writer->index.length);
   put_u64(&header, writer->place);
   put_u64(&header, writer->index.length);
-  put_u64(&header, checksum(writer->index.data, writer->index.length));
+  put_u64(&header, nf_checksum(writer->index.data, writer->index.length));
   put_u64(&header, writer->n_records);
-  put_u64(&header, checksum(header.data, header.length));
+  put_u64(&header, nf_checksum(header.data, header.length));
   NF_ASSERT(header.length == HEADER);
   if (fseek(writer->out, 0, SEEK_SET) == 0) (void)!fwrite(header.data, 1, HEADER, writer->out);
   nf_str_free(&header);
@@ -134,7 +113,7 @@ void mapped_writer_free(mapped_writer *writer) {
   free(writer);
 }
 
-// 3. Reading
+// 2. Reading
 
 // Walks the index; `bad` once anything did not fit.
 typedef struct {
@@ -179,14 +158,14 @@ nf_status mapped_read(const char *label, const void *data, size_t size, nf_arena
   uint64_t version = take(&header, 4), order = take(&header, 4), file_size = take(&header, 8);
   uint64_t index_place = take(&header, 8), index_size = take(&header, 8), index_sum = take(&header, 8);
   uint64_t n_records = take(&header, 8), header_sum = take(&header, 8);
-  if (header_sum != checksum(bytes, HEADER - 8)) return refuse(label, "its header is damaged");
+  if (header_sum != nf_checksum(bytes, HEADER - 8)) return refuse(label, "its header is damaged");
   if (version != VERSION || order != ORDER_MARK) return refuse(label, "it is of another version");
   if (file_size != size) return refuse(label, "its size is wrong");
   if (index_place < HEADER || index_place > size || index_size != size - index_place) {
     return refuse(label, "its index is misplaced");
   }
   const char *index = bytes + index_place;
-  if (checksum(index, index_size) != index_sum) return refuse(label, "its index is damaged");
+  if (nf_checksum(index, index_size) != index_sum) return refuse(label, "its index is damaged");
   // A record takes at least 20 bytes of index, a part 28: no count larger than that is honest.
   cursor c = {index, index + index_size, false};
   uint64_t n_parts = take(&c, 4);
@@ -235,7 +214,7 @@ nf_status mapped_read(const char *label, const void *data, size_t size, nf_arena
     uint64_t place = HEADER + i * BLOCK, sum;
     uint64_t length = index_place - place < BLOCK ? index_place - place : BLOCK;
     memcpy(&sum, c.next + 8 * i, sizeof sum);
-    same = same && checksum(bytes + place, length) == sum;
+    same = same && nf_checksum(bytes + place, length) == sum;
   }
   if (!same) return refuse(label, "its values do not fit their checksums");
   *ret_records = records;
