@@ -250,9 +250,6 @@ static nf_status run_search(arguments *a, const char *program_name, const hmmer_
   return status;
 }
 
-// What the prefilter may let through, in bytes: a query with more relatives than that is left to jackhmmer alone.
-static const size_t MAX_LET_THROUGH = (size_t)96 << 20;
-
 nf_status hmmer_jackhmmer(const hmmer_program *program, const hmmer_search *s, hmmer_hits *ret) {
   *ret = (hmmer_hits){0};
   nf_arena *arena = nf_arena_create();
@@ -266,7 +263,7 @@ nf_status hmmer_jackhmmer(const hmmer_program *program, const hmmer_search *s, h
   if (s->opt_prefilter && (records = process_memory_file()) > 0) {
     bool fits;
     int64_t n;
-    NF_TRY_GOTO(done, prefilter_scan(s->opt_prefilter, s->file, s->n_cpu, MAX_LET_THROUGH, records, s->opt_cancel,
+    NF_TRY_GOTO(done, prefilter_scan(s->opt_prefilter, s->file, s->n_cpu, s->max_let_through, records, s->opt_cancel,
                                      s->opt_position, &fits, &n));
     if (fits) {
       add_two(&a, "--tformat", "fasta");

@@ -42,7 +42,8 @@ typedef struct {
   double dom_e;            // jackhmmer's --domE; NaN: HMMER's default
   int max_rows;            // the query's included
   bool wants_scores;
-  const nf_prefilter *opt_prefilter;  // jackhmmer reads what this lets through, unless that is much
+  const nf_prefilter *opt_prefilter;  // jackhmmer reads what this lets through,
+  size_t max_let_through;             // which is kept in memory, unless it is more than these bytes
   _Atomic(long long) *opt_position;   // how far that has come in the file
   _Atomic(int) *opt_hits;             // hits read so far; HMMER tells of them when it has read the file
   _Atomic(int) *opt_pid;

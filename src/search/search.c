@@ -326,6 +326,14 @@ static int explicit_cpu(const search_options *o, search_database d) {
   return facts[d].kind == NF_RNA ? o->nhmmer_n_cpu : o->jackhmmer_n_cpu;
 }
 
+// What the prefilter may let through of a file, in bytes. It is one part in a thousand of strangers, or three, and then
+// the query's relatives. Whose relatives are more is left to jackhmmer alone: it needs far more memory for them.
+static size_t max_let_through(const nf_search *s, int64_t file_bytes) {
+  const int64_t all = (int64_t)64 << 20, most = (int64_t)512 << 20;
+  int64_t n = file_bytes / 256 + all / s->n_processors;
+  return (size_t)(n < most ? n : most);
+}
+
 // Searches one file, or finds that it was searched before.
 static nf_status search_file(nf_search *s, task *k, int n_cpu, const _Atomic(int) *cancel, nf_arena *arena,
                              hmmer_hits *ret) {
@@ -345,6 +353,7 @@ static nf_status search_file(nf_search *s, task *k, int n_cpu, const _Atomic(int
                          .max_rows = facts[d].max_rows,
                          .wants_scores = database->is_sharded,
                          .opt_prefilter = t->prefilter,
+                         .max_let_through = max_let_through(s, k->bytes),
                          .opt_position = &k->position,
                          .opt_hits = &k->n_hits,
                          .opt_pid = &k->pid,
