@@ -136,13 +136,14 @@ static void choose_names(writer *w) {
 
 // ---- Records
 
-// Text over as many lines as it takes, each behind `start`; a word longer than the width stays whole.
+// Text over as many lines as it takes, each behind `start`, its own line ends being blanks like others; a word longer
+// than the width stays whole.
 static void append_wrapped(writer *w, const char *start, const char *text) {
   while (*text) {
-    size_t length = strcspn(text, "\n"), end = length;
-    if (length > REMARK_WIDTH) {
+    size_t end = strlen(text);
+    if (end > REMARK_WIDTH) {
       end = REMARK_WIDTH;
-      while (end > 0 && text[end] != ' ') end--;
+      while (end > 0 && !isspace((unsigned char)text[end])) end--;
       if (end == 0) end = strcspn(text, " \n");
     }
     nf_str_puts(w->out, start);

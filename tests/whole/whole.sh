@@ -50,9 +50,10 @@ if [ -f "$build/libnativefold_rdkit.so" ]; then
   check "there are 185 atoms" test "$(wc -l <"$dir/atoms_a")" = 185
   # shellcheck disable=SC2086
   check "compressed files on request" "$nativefold" predict --json_path=data/demo/demo_5i55.json --model_dir=data/demo \
-    --output_dir="$dir/d" --compress_large_output_files --save_embeddings --save_distogram --device=cpu --num_recycles=1 \
+    --output_dir="$dir/d" --output_format=cif,pdb --save_pde --rank_chirality --compress_large_output_files \
+    --save_embeddings --save_distogram --device=cpu --num_recycles=1 \
     --diffusion_steps=2 --num_diffusion_samples=1
-  for file in demo_5i55_model.cif.zst demo_5i55_confidences.json.zst seed-1_embeddings/demo_5i55_seed-1_embeddings.npz \
+  for file in demo_5i55_model.cif.zst demo_5i55_model.pdb.zst demo_5i55_confidences.json.zst seed-1_embeddings/demo_5i55_seed-1_embeddings.npz \
     seed-1_distogram/demo_5i55_seed-1_distogram.npz; do
     check "$file is there" test -s "$dir/d/demo_5i55/$file"
   done
