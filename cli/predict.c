@@ -44,16 +44,48 @@ typedef struct {
   const char *message;
 } entry;
 
+static void fold_options(const predict_options *o, nf_arena *arena, nativefold_options *options) {
+  nativefold_default_options(options);
+  options->num_recycles = (int)o->num_recycles;
+  options->num_diffusion_samples = (int)o->num_diffusion_samples;
+  options->diffusion_steps = (int)o->diffusion_steps;
+  options->conformer_max_iterations = o->conformer_max_iterations == FLAG_NO_INT ? 0 : (int)o->conformer_max_iterations;
+  options->fix_standalone_glycans = o->fix_standalone_glycans;
+  options->resolve_msa_overlaps = o->resolve_msa_overlaps;
+  options->max_template_date = o->max_template_day;
+  options->save_embeddings = o->save_embeddings;
+  options->save_distogram = o->save_distogram;
+  options->save_terms_of_use = o->save_terms_of_use;
+  options->compress_large_output_files = o->compress_large_output_files;
+  options->write_pdb = o->write_pdb;
+  options->save_pde = o->save_pde;
+  options->rank_chirality = o->rank_chirality;
+  options->n_buckets = o->buckets.n;
+  int *buckets = NF_NEW(arena, int, o->buckets.n);
+  for (int i = 0; i < o->buckets.n; i++) buckets[i] = (int)o->buckets.values[i];
+  options->buckets = buckets;
+}
+
+// What jobs are checked against. chemistry is NULL where nothing is folded from jobs.
+typedef struct {
+  const predict_options *o;
+  const nativefold_options *options;
+  const nativefold_chemistry *chemistry;
+  nf_search *search;
+} checks;
+
 // Everything that can be said of a job without running it.
-static nf_status check_job(const predict_options *o, nf_search *search, nativefold_job *job) {
+static nf_status check_job(const checks *c, nativefold_job *job) {
+  const predict_options *o = c->o;
   NF_TRY(nativefold_widen_seeds(job, o->num_seeds == FLAG_NO_INT ? 0 : (int)o->num_seeds));
   NF_TRY(nativefold_check_filled(job, o->run_data_pipeline));
-  return o->run_data_pipeline ? nativefold_check_search(job, search) : NF_OK;
+  if (c->chemistry) NF_TRY(nativefold_check_features(job, c->chemistry, c->options));
+  return o->run_data_pipeline ? nativefold_check_search(job, c->search) : NF_OK;
 }
 
 // Reads the jobs of a file onto the end of *entries. A file that cannot be read becomes one failed entry.
-static void read_entries(const predict_options *o, const char *path, nf_search *search, nf_arena *arena, int *n,
-                         entry **entries) {
+static void read_entries(const checks *c, const char *path, nf_arena *arena, int *n, entry **entries) {
+  const predict_options *o = c->o;
   int n_jobs = 1;
   nativefold_job **jobs = NULL, *one = NULL;
   nf_status status = o->features ? nativefold_read_features(o->features, 1, &one) : nativefold_read_jobs(path, &n_jobs, &jobs);
@@ -62,7 +94,7 @@ static void read_entries(const predict_options *o, const char *path, nf_search *
   for (int i = 0; i < n_jobs; i++) {
     entry *e = &(*entries)[(*n)++];
     *e = (entry){.path = o->features ? o->features : path, .job = jobs ? jobs[i] : one, .status = status};
-    if (status == NF_OK && !o->features) e->status = check_job(o, search, e->job);
+    if (status == NF_OK && !o->features) e->status = check_job(c, e->job);
     if (e->status != NF_OK) e->message = nf_arena_strdup(arena, nf_message());
   }
   free(jobs);
@@ -154,9 +186,13 @@ static nf_status run(const predict_options *o, nf_arena *arena) {
   nf_search *search = NULL;
   search_options searching;
   predict_search_options(o, &searching);
+  nativefold_options options;
+  fold_options(o, arena, &options);
   if (o->run_data_pipeline) NF_TRY(search_open(&searching, &search));
   // All jobs are checked before the first one runs; the run goes on past those that fail.
-  for (int i = 0; i < n_paths; i++) read_entries(o, paths[i], search, arena, &n, &entries);
+  if (o->run_inference && !o->features) NF_TRY_GOTO(done, nativefold_open_chemistry(NULL, &chemistry));
+  const checks checks = {.o = o, .options = &options, .chemistry = chemistry, .search = search};
+  for (int i = 0; i < n_paths; i++) read_entries(&checks, paths[i], arena, &n, &entries);
   for (int i = 0; i < n; i++) {
     if (entries[i].status == NF_OK) continue;
     if (n == 1) {
@@ -168,31 +204,10 @@ static nf_status run(const predict_options *o, nf_arena *arena) {
   NF_TRY_GOTO(done, nf_dir_create(o->output_dir));
   if (o->run_inference) {
     double start = nf_seconds();
-    if (!o->features) NF_TRY_GOTO(done, nativefold_open_chemistry(NULL, &chemistry));
     NF_TRY_GOTO(done, nativefold_open_model(o->model_dir, device_names[o->device], &model));
     nf_note("model %s, opened in %.2f s", nativefold_model_name(model), nf_seconds() - start);
     if (*nativefold_model_notice(model)) nf_note("%s", nativefold_model_notice(model));
   }
-  nativefold_options options;
-  nativefold_default_options(&options);
-  options.num_recycles = (int)o->num_recycles;
-  options.num_diffusion_samples = (int)o->num_diffusion_samples;
-  options.diffusion_steps = (int)o->diffusion_steps;
-  options.conformer_max_iterations = o->conformer_max_iterations == FLAG_NO_INT ? 0 : (int)o->conformer_max_iterations;
-  options.fix_standalone_glycans = o->fix_standalone_glycans;
-  options.resolve_msa_overlaps = o->resolve_msa_overlaps;
-  options.max_template_date = o->max_template_day;
-  options.save_embeddings = o->save_embeddings;
-  options.save_distogram = o->save_distogram;
-  options.save_terms_of_use = o->save_terms_of_use;
-  options.compress_large_output_files = o->compress_large_output_files;
-  options.write_pdb = o->write_pdb;
-  options.save_pde = o->save_pde;
-  options.rank_chirality = o->rank_chirality;
-  options.n_buckets = o->buckets.n;
-  int *buckets = NF_NEW(arena, int, o->buckets.n);
-  for (int i = 0; i < o->buckets.n; i++) buckets[i] = (int)o->buckets.values[i];
-  options.buckets = buckets;
   run_jobs(o, &options, model, chemistry, search, entries, n, arena);
   if (n == 1) {
     status = entries[0].status == NF_OK ? NF_OK : nf_fail(entries[0].status, "%s", entries[0].message);

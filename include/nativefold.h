@@ -81,6 +81,10 @@ int nativefold_search(nativefold_job *job, struct nf_search *search);
 int nativefold_check_search(const nativefold_job *job, struct nf_search *search);
 // Writes the job, with all that it holds, as NAME_data.json into a directory that exists.
 int nativefold_write_job(const nativefold_job *job, const char *dir);
+// Search and write with resume: where the directory's NAME_data.json is what the same search of the same job left, it is
+// read in place of another search. key: what the search depends on beside the job (databases, dates). Fails (2) where
+// the directory is of another run, unless start_again.
+int nativefold_resume_search(nativefold_job *job, struct nf_search *search, const char *dir, const char *key, bool start_again);
 
 typedef struct {
   int num_recycles;              // 10
@@ -100,18 +104,42 @@ typedef struct {
   bool save_pde;                 // false: PDE in confidences.json
   bool rank_chirality;           // false: inverted stereo centres of ligands lower the ranking score
   bool quiet;                    // no progress, no table
+  double host_memory_gib;        // the most host memory to use; 0: what machine and control groups allow
+  // With resume, the output directory keeps what is computed, so that the same call goes on after an interruption, with
+  // the same files. A directory that is of another run is refused, or, with start_again, made anew.
+  bool resume, start_again;      // false
+  const volatile int *stop;      // once it is not 0, a fold ends early (1), with resume having kept its state; may be NULL
+  const char *report_path;       // JSON of what folds took and chose, a line each, appended; NULL: none
 } nativefold_options;
 void nativefold_default_options(nativefold_options *options);
 
-// What one seed of a job will cost, counted by a dry run of the network's code; the time is an estimate from the device's
-// measured speed.
+// Fails (2) naming what cannot be laid out as atoms: a code that is in no dictionary, a SMILES that RDKit cannot read, a
+// component of the job's own with an item missing, a bond of an atom that is not there.
+int nativefold_check_features(const nativefold_job *job, const nativefold_chemistry *chemistry,
+                              const nativefold_options *options);
+
+// A stage of a job: the peak of the whole process (weights and features included) in it, that of a device's own memory,
+// and how long it will take, from the device's measured speed.
+typedef struct {
+  double host_bytes, device_bytes, seconds;
+} nativefold_stage;
+
+// What one seed of a job will cost, counted by a dry run of the network's code, and how it will be run so that it fits.
 typedef struct {
   int n_tokens, n_atoms;
   int n_msa_rows;          // that hold anything
-  double peak_bytes;       // of memory beside the weights
   double weight_bytes;
-  double trunk_seconds, diffusion_seconds, confidence_seconds;  // diffusion and confidence: all samples
+  nativefold_stage features, trunk, diffusion, confidence;  // diffusion and confidence: all samples
+  double host_bytes, device_bytes;           // the greatest of the stages'
+  double host_ceiling, device_ceiling;       // bytes; 0: none known
+  const char *host_limit, *device_limit;     // what sets them: "--host_memory_gib", "the machine", "the control group"
+  const char *binds;       // which stage needs most: "trunk", ...
+  const char *mode;        // "resident", "chunked" or "streamed"
+  long chunk_rows;         // rows of a pair tensor that are worked on at once; 0: all
+  bool logits_remade;      // the diffusion transformer's pair logits are made in every step
+  int samples_at_once;     // in the diffusion
 } nativefold_forecast;
+// NF_MEMORY (3) if it does not fit; *ret_forecast is filled all the same.
 int nativefold_plan(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
                     const nativefold_options *options, nativefold_forecast *ret_forecast);
 

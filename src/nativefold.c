@@ -8,14 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checksum.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/str.h"
 #include "chem/ccd.h"
 #include "features/features.h"
 #include "input/job.h"
 #include "model/model.h"
+#include "model/plan.h"
 #include "output/output.h"
+#include "report.h"
+#include "resume.h"
 #include "score/score.h"
 #include "search/search.h"
 #include "weights/weights.h"
@@ -213,6 +218,20 @@ int nativefold_search(nativefold_job *job, struct nf_search *search) {
   return NF_OK;
 }
 
+int nativefold_resume_search(nativefold_job *job, struct nf_search *search, const char *dir, const char *key, bool start_again) {
+  const char *name = nativefold_job_name(job), *data;
+  NF_TRY(resume_find_search(&job->job, dir, name, key, start_again, job->arena, &data));
+  if (data) {
+    nf_note("%s: MSAs and templates are there already", data);
+    return job_read(data, job->arena, &job->job);
+  }
+  uint64_t before;
+  NF_TRY(resume_job_sum(&job->job, dir, &before));
+  NF_TRY(nativefold_search(job, search));
+  NF_TRY(nativefold_write_job(job, dir));
+  return resume_keep_search(before, dir, name, key);
+}
+
 int nativefold_check_search(const nativefold_job *job, struct nf_search *search) { return search_check(search, &job->job); }
 
 int nativefold_write_job(const nativefold_job *job, const char *dir) {
@@ -238,6 +257,22 @@ void nativefold_default_options(nativefold_options *options) {
 
 // ---- Features
 
+static features_options features_from(const nativefold_options *options) {
+  features_options o;
+  features_default_options(&o);
+  o.conformer_max_iterations = options->conformer_max_iterations;
+  o.fix_standalone_glycans = options->fix_standalone_glycans;
+  o.resolve_msa_overlaps = options->resolve_msa_overlaps;
+  o.ref_max_modified_date = options->max_template_date;
+  return o;
+}
+
+int nativefold_check_features(const nativefold_job *job, const nativefold_chemistry *chemistry,
+                              const nativefold_options *options) {
+  features_options o = features_from(options);
+  return features_check(&job->job, chemistry->ccd, &o);
+}
+
 static nf_status make_features(const nativefold_job *job, const nativefold_chemistry *chemistry, uint32_t seed,
                                const nativefold_options *options, bool pad, nf_arena *arena, nf_layout *layout,
                                nf_batch *batch) {
@@ -245,12 +280,7 @@ static nf_status make_features(const nativefold_job *job, const nativefold_chemi
     NF_TRY(batch_read(job->features_path, arena, batch));
     return batch_layout(batch, arena, layout);
   }
-  features_options o;
-  features_default_options(&o);
-  o.conformer_max_iterations = options->conformer_max_iterations;
-  o.fix_standalone_glycans = options->fix_standalone_glycans;
-  o.resolve_msa_overlaps = options->resolve_msa_overlaps;
-  o.ref_max_modified_date = options->max_template_date;
+  features_options o = features_from(options);
   if (pad) {
     o.n_buckets = options->n_buckets;
     o.buckets = options->buckets;
@@ -273,28 +303,103 @@ done:
 
 // ---- Forecast
 
-static nativefold_forecast forecast(const nativefold_model *model, const nf_layout *layout, const nf_batch *batch,
-                                    const nativefold_options *options) {
-  // Shares of the measured matrix-product peak that the stages reach (bench/RESULTS.md), rounded down.
-  const double trunk_share = 0.65, diffusion_share = 0.7, confidence_share = 0.6;
-  int windows = (layout->n_atoms + batch->n_query - 1) / batch->n_query;
+// The process's memory without the weights, which are mapped, or held in memory of its own.
+static int64_t host_used(const nativefold_model *model) {
+  nf_memory_use use = nf_memory_used();
+  int64_t weights = model_dimensions(model->network)->n_values * (int64_t)sizeof(float), rest = use.resident - weights;
+  return rest > use.anonymous ? rest : use.anonymous < weights ? use.anonymous : rest > 0 ? rest : 0;
+}
+
+static memory_ceiling ceiling_of(const nativefold_model *model, const nativefold_options *options) {
+  memory_ceiling ceiling = {0};
+  if (options->host_memory_gib > 0) {
+    ceiling.host = (int64_t)(options->host_memory_gib * (1 << 30));
+    ceiling.host_limit = "--host_memory_gib";
+  } else {
+    nf_memory_room room = nf_memory_available("");
+    // What the process has already counts as well; its mapped files are among what is available.
+    if (room.bytes < INT64_MAX) ceiling.host = room.bytes + nf_memory_used().anonymous;
+    ceiling.host_limit = room.source;
+  }
+  return ceiling;
+}
+
+static nativefold_stage stage(memory_need need, double flops, double rate) {
+  return (nativefold_stage){(double)need.host, (double)need.device, rate > 0 ? flops / rate : 0};
+}
+
+// Plans a seed; see nativefold_plan. ret_plan: what the stages follow.
+static nf_status forecast(const nativefold_model *model, const char *name, const nf_layout *layout, const nf_batch *batch,
+                          const nativefold_options *options, job_plan *ret_plan, nativefold_forecast *ret_forecast) {
+  // Shares of the measured matrix-product peak that the stages reach (bench/RESULTS.md).
+  const double trunk_share = 0.71, diffusion_share = 0.85, confidence_share = 0.68;
   int rows = options->num_msa < batch->num_alignments[0] ? options->num_msa : batch->num_alignments[0];
-  model_costs costs;
-  model_count(model->network, batch->n_token, windows, rows, options->num_diffusion_samples, &costs);
+  job_size size = {.n_token = batch->n_token,
+                   .n_subset = (layout->n_atoms + batch->n_query - 1) / batch->n_query,
+                   .n_row = rows > 0 ? rows : 1,
+                   .n_samples = options->num_diffusion_samples,
+                   .n_template = plan_distinct_templates(batch),
+                   .host_used = host_used(model)};
+  memory_ceiling ceiling = ceiling_of(model, options);
+  job_plan *p = ret_plan;
+  nf_status status = model_plan(model->network, &size, &ceiling, name, p);
   double peak = model_measured_peak(model->network);
-  return (nativefold_forecast){
+  const model_costs *c = &p->costs;
+  nativefold_forecast f = {
       .n_tokens = layout->n_tokens,
       .n_atoms = layout->n_atoms,
       .n_msa_rows = batch->num_alignments[0],
-      .peak_bytes = (double)model_peak_bytes(model->network, batch->n_token, windows, rows, options->num_diffusion_samples),
       .weight_bytes = (double)model_dimensions(model->network)->n_values * sizeof(float),
-      .trunk_seconds = ((double)costs.trunk.flops_once + (options->num_recycles + 1.0) * (double)costs.trunk.flops_each) /
-                       peak / trunk_share,
-      .diffusion_seconds = ((double)costs.diffusion.flops_once +
-                            (double)options->diffusion_steps * (double)costs.diffusion.flops_each) / peak / diffusion_share,
-      .confidence_seconds = ((double)costs.confidence.flops_once +
-                             (double)options->num_diffusion_samples * (double)costs.confidence.flops_each) /
-                            peak / confidence_share};
+      .features = stage(p->features, 0, 0),
+      .trunk = stage(p->trunk, (double)c->trunk.flops_once + (options->num_recycles + 1.0) * (double)c->trunk.flops_each,
+                     peak * trunk_share),
+      .diffusion = stage(p->diffusion, (double)c->diffusion.flops_once + options->diffusion_steps * (double)c->diffusion.flops_each,
+                         peak * diffusion_share),
+      .confidence = stage(p->confidence, (double)c->confidence.flops_once +
+                                             options->num_diffusion_samples * (double)c->confidence.flops_each,
+                          peak * confidence_share),
+      .host_bytes = (double)p->peak.host,
+      .device_bytes = (double)p->peak.device,
+      .host_ceiling = (double)ceiling.host,
+      .device_ceiling = (double)ceiling.device,
+      .host_limit = ceiling.host_limit,
+      .device_limit = ceiling.device_limit,
+      .mode = p->mode,
+      .chunk_rows = (long)p->memory.chunk_rows,
+      .logits_remade = p->memory.logits_remade,
+      .samples_at_once = p->memory.samples_at_once ? p->memory.samples_at_once : options->num_diffusion_samples};
+  bool by_device = p->peak.device > 0;
+  double most = by_device ? f.device_bytes : f.host_bytes;
+  const struct {
+    const char *name;
+    const nativefold_stage *stage;
+  } stages[] = {{"trunk", &f.trunk}, {"diffusion", &f.diffusion}, {"confidence", &f.confidence}, {"features", &f.features}};
+  for (size_t i = 0; i < sizeof stages / sizeof *stages && !f.binds; i++) {
+    if ((by_device ? stages[i].stage->device_bytes : stages[i].stage->host_bytes) >= most) f.binds = stages[i].name;
+  }
+  *ret_forecast = f;
+  return status;
+}
+
+// Refuses what cannot fit whatever its MSA and templates are, before features are made.
+static nf_status check_memory(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
+                              const nativefold_options *options) {
+  if (job->features_path) return NF_OK;  // read in a moment
+  nf_arena *arena = nf_arena_create();
+  nf_layout layout;
+  nf_ccd *dictionary = NULL;
+  nf_status status;
+  NF_TRY_GOTO(done, job_dictionary(&job->job, chemistry->ccd, arena, &dictionary));
+  NF_TRY_GOTO(done, layout_create(&job->job, dictionary, options->fix_standalone_glycans, arena, &layout));
+  job_size size = {.n_token = layout.n_tokens, .n_subset = (layout.n_atoms + 31) / 32, .n_row = 1,
+                   .n_samples = options->num_diffusion_samples, .n_template = 1, .host_used = host_used(model)};
+  memory_ceiling ceiling = ceiling_of(model, options);
+  job_plan plan;
+  NF_TRY_GOTO(done, model_plan(model->network, &size, &ceiling, nativefold_job_name(job), &plan));
+done:
+  ccd_close(dictionary);
+  nf_arena_free(arena);
+  return status;
 }
 
 int nativefold_plan(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
@@ -303,8 +408,9 @@ int nativefold_plan(const nativefold_model *model, const nativefold_chemistry *c
   nf_layout layout;
   nf_batch batch;
   nf_status status;
+  job_plan plan;
   NF_TRY_GOTO(done, make_features(job, chemistry, job->job.seeds[0], options, false, arena, &layout, &batch));
-  *ret_forecast = forecast(model, &layout, &batch, options);
+  NF_TRY_GOTO(done, forecast(model, nativefold_job_name(job), &layout, &batch, options, &plan, ret_forecast));
 done:
   nf_arena_free(arena);
   return status;
@@ -364,6 +470,7 @@ static void keep_sample(nativefold_result *result, uint32_t seed, int sample, co
 
 // The chains, for the table at the end; names and order are the same for every seed.
 static void keep_chains(nativefold_result *result, const nf_layout *layout) {
+  if (result->layout.n_chains) return;
   result->layout.n_chains = layout->n_chains;
   result->layout.chains = keep(result->arena, layout->chains, (size_t)layout->n_chains * sizeof(layout_chain));
   for (int c = 0; c < layout->n_chains; c++) {
@@ -410,82 +517,169 @@ static nf_status write_seed_arrays(const nativefold_model *model, const nf_layou
   return NF_OK;
 }
 
+// What the seeds of a job share.
+typedef struct {
+  const nativefold_model *model;
+  const nativefold_chemistry *chemistry;
+  const nativefold_job *job;
+  const nativefold_options *options;
+  destination to;
+  resume *resume;  // NULL: no states are kept
+  report report;
+  nativefold_result *result;
+} fold_run;
+
+static bool is_stopped(const fold_run *r) { return r->options->stop && *r->options->stop; }
+
+// The samples of a seed that a run before this one has left, from the first one on. Returns how many.
+static int find_samples(fold_run *r, uint32_t seed) {
+  int k = 0;
+  nf_layout chains;
+  nf_scores scores;
+  while (r->resume && k < r->options->num_diffusion_samples &&
+         resume_find_sample(r->resume, seed, k, r->result->arena, &scores, &chains)) {
+    keep_chains(r->result, &chains);
+    keep_sample(r->result, seed, k++, &scores);
+  }
+  return k;
+}
+
+// The distogram's logits are for the file alone: they are gone before the diffusion begins.
+static nf_status run_distogram(fold_run *r, const nf_layout *layout, const nf_batch *batch, const trunk_output *trunk,
+                               uint32_t seed, nf_arena *arena, float **ret_contact_probs) {
+  nf_arena *own = nf_arena_create();
+  distogram_output distogram;
+  nf_status status;
+  NF_TRY_GOTO(done, distogram_run(r->model->network, batch, trunk, own, &distogram));
+  size_t n = (size_t)batch->n_token;
+  *ret_contact_probs = keep(arena, distogram.contact_probs, n * n * sizeof(float));
+  if (r->to.dir) NF_TRY_GOTO(done, write_seed_arrays(r->model, layout, batch, trunk, &distogram, r->options, &r->to, seed, own));
+done:
+  nf_arena_free(own);
+  return status;
+}
+
 // One seed: features to samples to scores to files.
-static nf_status fold_seed(const nativefold_model *model, const nativefold_chemistry *chemistry,
-                           const nativefold_job *job, uint32_t seed, const nativefold_options *options,
-                           const destination *to, nativefold_result *result) {
+static nf_status fold_seed(fold_run *r, uint32_t seed) {
   nf_arena *arena = nf_arena_create();
+  const nativefold_options *options = r->options;
+  const nf_model *network = r->model->network;
   nf_layout layout;
   nf_batch batch;
+  job_plan plan;
+  nativefold_forecast expected;
   trunk_output trunk;
-  distogram_output distogram;
-  float *positions;
+  float *positions, *contact_probs;
   nf_progress progress;
   nf_ticker ticker = {&progress, tick};
-  nf_status status;
-  const model_dims *dims = model_dimensions(model->network);
+  nf_status status = NF_OK;
+  const model_dims *dims = model_dimensions(network);
 
+  int n_found = find_samples(r, seed);
+  if (n_found) nf_note("%d of %d samples are there already", n_found, options->num_diffusion_samples);
+  if (n_found == options->num_diffusion_samples) goto done;
+
+  report_begin(&r->report, REPORT_FEATURES);
   nf_progress_start(&progress, "features", 1);
-  NF_TRY_GOTO(done, make_features(job, chemistry, seed, options, false, arena, &layout, &batch));
+  NF_TRY_GOTO(done, make_features(r->job, r->chemistry, seed, options, false, arena, &layout, &batch));
   nf_progress_end(&progress);
-  if (result->n_samples == 0) {
-    keep_chains(result, &layout);
-    if (!options->quiet) {
-      nativefold_forecast f = forecast(model, &layout, &batch, options);
-      nf_note("%d tokens, %d atoms, %d MSA rows; expected: %.2f GiB beside the weights, %.0f s a seed on %s", f.n_tokens,
-              f.n_atoms, f.n_msa_rows, f.peak_bytes / (1 << 30),
-              f.trunk_seconds + f.diffusion_seconds + f.confidence_seconds, model_device(model->network));
-    }
+  report_end(&r->report);
+  keep_chains(r->result, &layout);
+  NF_TRY_GOTO(done, forecast(r->model, r->to.name, &layout, &batch, options, &plan, &expected));
+  if (!report_has_forecast(&r->report)) {
+    report_forecast(&r->report, &expected);
+    if (!options->quiet) nativefold_print_forecast(stderr, &expected, model_device(network));
   }
-
+  const nf_keeper *keeper = r->resume ? resume_seed(r->resume, seed, resume_features_sum(&batch)) : NULL;
   nf_key trunk_key, sample_key;
-  model_keys(model->network, seed, options->num_recycles, &trunk_key, &sample_key);
+  model_keys(network, seed, options->num_recycles, &trunk_key, &sample_key);
 
+  report_begin(&r->report, REPORT_TRUNK);
   nf_progress_start(&progress, "trunk", (int64_t)(options->num_recycles + 1) * (dims->n_pairformer_blocks + 1));
-  NF_TRY_GOTO(done, trunk_run(model->network, &batch,
+  NF_TRY_GOTO(done, trunk_run(network, &batch,
                               &(trunk_options){.num_recycles = options->num_recycles,
                                                .num_msa = options->num_msa,
                                                .key = trunk_key,
-                                               .ticker = &ticker},
+                                               .ticker = &ticker,
+                                               .keeper = keeper,
+                                               .plan = &plan.memory},
                               arena, &trunk));
-  NF_TRY_GOTO(done, distogram_run(model->network, &batch, &trunk, arena, &distogram));
+  NF_TRY_GOTO(done, run_distogram(r, &layout, &batch, &trunk, seed, arena, &contact_probs));
   nf_progress_end(&progress);
-  if (to->dir) {
-    NF_TRY_GOTO(done, write_seed_arrays(model, &layout, &batch, &trunk, &distogram, options, to, seed, arena));
-  }
+  report_end(&r->report);
 
-  nf_progress_start(&progress, "diffusion", options->diffusion_steps);
-  NF_TRY_GOTO(done, diffusion_run(model->network, &batch, &trunk,
+  report_begin(&r->report, REPORT_DIFFUSION);
+  int n_groups = (options->num_diffusion_samples + expected.samples_at_once - 1) / expected.samples_at_once;
+  nf_progress_start(&progress, "diffusion", (int64_t)n_groups * options->diffusion_steps);
+  NF_TRY_GOTO(done, diffusion_run(network, &batch, &trunk,
                                   &(diffusion_options){.steps = options->diffusion_steps,
                                                        .n_samples = options->num_diffusion_samples,
                                                        .key = sample_key,
                                                        .noise_tokens = noise_tokens(options, batch.n_token),
-                                                       .ticker = &ticker},
+                                                       .ticker = &ticker,
+                                                       .keeper = keeper},
                                   arena, &positions));
   nf_progress_end(&progress);
+  report_end(&r->report);
 
+  report_begin(&r->report, REPORT_CONFIDENCE);
   nf_progress_start(&progress, "confidence, scores and files", options->num_diffusion_samples);
+  nf_progress_step(&progress, n_found);
   int64_t stride = (int64_t)batch.n_token * batch.n_slot * 3;
-  for (int k = 0; k < options->num_diffusion_samples; k++) {
+  for (int k = n_found; k < options->num_diffusion_samples; k++) {
     nf_arena_mark mark = nf_arena_here(arena);
     confidence_output confidence;
     nf_scores scores;
-    NF_TRY_GOTO(done, confidence_run(model->network, &batch, &trunk, positions + k * stride, NULL, arena, &confidence));
-    NF_TRY_GOTO(done, score_sample(&layout, &batch, positions + k * stride, &confidence, distogram.contact_probs, arena,
-                                   &scores));
+    if (is_stopped(r)) NF_TRY_GOTO(done, nf_fail(NF_FAILED, "stopped on request"));
+    NF_TRY_GOTO(done, confidence_run(network, &batch, &trunk, positions + k * stride, NULL, arena, &confidence));
+    NF_TRY_GOTO(done, score_sample(&layout, &batch, positions + k * stride, &confidence, contact_probs, arena, &scores));
     if (options->rank_chirality) scores.ranking_score -= score_chirality_penalty(&scores.chirality);
-    keep_sample(result, seed, k, &scores);
-    bool is_best = output_best(result->ranks, result->n_samples) == result->n_samples - 1;
-    if (to->dir) {
-      NF_TRY_GOTO(done, write_sample(model, job, &layout, &batch, &scores, to, seed, k, is_best, arena));
+    keep_sample(r->result, seed, k, &scores);
+    bool is_best = output_best(r->result->ranks, r->result->n_samples) == r->result->n_samples - 1;
+    if (r->to.dir) {
+      NF_TRY_GOTO(done, write_sample(r->model, r->job, &layout, &batch, &scores, &r->to, seed, k, is_best, arena));
     }
+    if (r->resume) resume_keep_sample(r->resume, seed, k, &scores, &layout);
     nf_arena_reset(arena, mark);
     nf_progress_step(&progress, 1);
   }
   nf_progress_end(&progress);
+  report_end(&r->report);
+  if (r->resume) resume_end_seed(r->resume);
 done:
   nf_arena_free(arena);
   return status;
+}
+
+// Everything that decides what a run's files hold, beside job, weights and program.
+static uint64_t options_sum(const nativefold_options *o) {
+  nf_str text = {0};
+  nf_str_printf(&text, "%d %d %d %d %d %d %d %d %d %d %d %d %d %d %d ", o->num_recycles, o->num_diffusion_samples,
+                o->diffusion_steps, o->num_msa, o->conformer_max_iterations, o->fix_standalone_glycans,
+                o->resolve_msa_overlaps, o->max_template_date, o->save_embeddings, o->save_distogram, o->save_terms_of_use,
+                o->compress_large_output_files, o->write_pdb, o->save_pde, o->rank_chirality);
+  for (int i = 0; i < o->n_buckets; i++) nf_str_printf(&text, "%d ", o->buckets[i]);
+  uint64_t sum = nf_checksum(text.data, text.length);
+  nf_str_free(&text);
+  return sum;
+}
+
+// What the device is, whatever its number of threads: results do not depend on it.
+static const char *device_kind(const nf_model *network, nf_arena *arena) {
+  char *text = nf_arena_strdup(arena, model_device(network)), *threads = strstr(text, " threads"), *comma = threads;
+  while (comma && comma > text && *comma != ',') comma--;
+  if (threads && *comma == ',') memmove(comma, threads + strlen(" threads"), strlen(threads + strlen(" threads")) + 1);
+  return text;
+}
+
+static nf_status open_resume(fold_run *r, bool *ret_is_complete) {
+  resume_run run = {.version = NATIVEFOLD_VERSION,
+                    .device = device_kind(r->model->network, r->result->arena),
+                    .weights = resume_weights_sum(r->model->weights),
+                    .options = options_sum(r->options)};
+  if (r->job->features_path) NF_TRY(resume_file_sum(r->job->features_path, &run.job));
+  else NF_TRY(resume_job_sum(&r->job->job, r->to.dir, &run.job));
+  return resume_open(r->to.dir, r->to.name, &run, r->options->start_again, r->options->stop, ret_is_complete, &r->resume);
 }
 
 int nativefold_fold(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
@@ -497,29 +691,51 @@ int nativefold_fold(const nativefold_model *model, const nativefold_chemistry *c
   int n = job->job.n_seeds * options->num_diffusion_samples;
   result->samples = NF_NEW(result->arena, folded, n);
   result->ranks = NF_NEW(result->arena, output_rank, n);
-  destination to = {.dir = output_dir,
-                    .name = nativefold_job_name(job),
-                    .options = {.compress = options->compress_large_output_files,
-                                .save_terms_of_use = options->save_terms_of_use,
-                                .pdb = options->write_pdb,
-                                .save_pde = options->save_pde}};
+  fold_run r = {.model = model,
+                .chemistry = chemistry,
+                .job = job,
+                .options = options,
+                .to = {.dir = output_dir,
+                       .name = nativefold_job_name(job),
+                       .options = {.compress = options->compress_large_output_files,
+                                   .save_terms_of_use = options->save_terms_of_use,
+                                   .pdb = options->write_pdb,
+                                   .save_pde = options->save_pde}},
+                .result = result};
   nf_status status = NF_OK;
+  bool is_complete = false;
+  NF_TRY_GOTO(done, check_memory(model, chemistry, job, options));
   if (output_dir) {
     NF_TRY_GOTO(done, nf_dir_create(output_dir));
-    NF_TRY_GOTO(done, output_write_terms(output_dir, &model->origin, &to.options));
+    if (options->resume) NF_TRY_GOTO(done, open_resume(&r, &is_complete));
+    if (is_complete) {
+      nf_note("%s: is complete already", output_dir);
+      goto done;
+    }
+    NF_TRY_GOTO(done, output_write_terms(output_dir, &model->origin, &r.to.options));
   }
   for (int i = 0; i < job->job.n_seeds; i++) {
     if (job->job.n_seeds > 1) nf_note("seed %u (%d of %d)", (unsigned)job->job.seeds[i], i + 1, job->job.n_seeds);
-    NF_TRY_GOTO(done, fold_seed(model, chemistry, job, job->job.seeds[i], options, &to, result));
+    NF_TRY_GOTO(done, fold_seed(&r, job->job.seeds[i]));
     // After every seed, so that what is done stays usable if a later one fails.
-    if (output_dir) NF_TRY_GOTO(done, output_write_ranking(output_dir, to.name, result->ranks, result->n_samples));
+    if (output_dir) NF_TRY_GOTO(done, output_write_ranking(output_dir, r.to.name, result->ranks, result->n_samples));
   }
+  if (r.resume) resume_complete(r.resume);
   if (!options->quiet) {
     const nf_scores **scores = NF_NEW(result->arena, const nf_scores *, n);
     for (int i = 0; i < n; i++) scores[i] = &result->samples[i].scores;
     output_print_table(stderr, &result->layout, scores, result->ranks, n);
   }
+  if (options->report_path) {
+    NF_TRY_GOTO(done, report_write(&r.report, options->report_path, r.to.name, output_dir, model_device(model->network),
+                                   result->n_samples));
+  }
 done:
+  if (status != NF_OK && is_stopped(&r)) {
+    status = r.resume ? nf_fail(NF_FAILED, "%s: stopped on request; the same command goes on from where it was", output_dir)
+                      : nf_fail(NF_FAILED, "%s: stopped on request", r.to.name);
+  }
+  resume_close(r.resume);
   if (status == NF_OK && ret_result) {
     *ret_result = result;
   } else {

@@ -446,6 +446,16 @@ if [ -z "$only" ] && [ -f "$build/libnativefold_rdkit.so" ]; then
     failed=$((failed + 1))
   fi
 fi
+# What can be said before the network runs is said before the model is opened.
+if [ -f "$build/libnativefold_rdkit.so" ]; then
+  notes=0
+  fold_job() { "$program" predict --json_path="in/$1" --model_dir=in/none --output_dir=out/o --norun_data_pipeline; }
+  check 2 'in/smiles.json' 'C(C' fold_job smiles.json
+  check 2 'in/code.json' 'NOSUCH' fold_job code.json
+  check 2 'in/user.json' 'userCCD' fold_job user.json
+  check 2 'in/bonds.json' 'bondedAtomPairs' fold_job bonds.json
+fi
+check 2 '--output_format' 'neither cif nor' "$program" predict --json_path=in/good.json --output_dir=out --output_format=pdb
 : >in/file
 check 1 'in/file' 'directory' "$program" predict --json_path=in/good.json --model_dir=in/tiny --output_dir=in/file/out --norun_data_pipeline --device=cpu
 finish

@@ -23,9 +23,12 @@ few="--device=cpu --num_recycles=1 --diffusion_steps=20 --num_diffusion_samples=
 if [ -f "$build/libnativefold_rdkit.so" ]; then
   # shellcheck disable=SC2086
   check "the demo job folds" "$nativefold" predict --json_path=data/demo/demo_5i55.json --model_dir=data/demo \
-    --output_dir="$dir/a" $few
+    --output_dir="$dir/a" --output_format=cif,pdb $few
   check "every sample is the crystal's helix" "$nativefold" compare --reference=data/demo/demo_5i55_reference.pdb \
     --max_ca_rmsd=0.3 "$dir"/a/demo_5i55/seed-*/*_model.cif
+  check "and so it is in the PDB files" "$nativefold" compare --reference=data/demo/demo_5i55_reference.pdb \
+    --max_ca_rmsd=0.3 "$dir"/a/demo_5i55/*_model.pdb "$dir"/a/demo_5i55/seed-*/*_model.pdb
+  check "no centre of it is inverted" sh -c "grep -A 1 chain_chirality_errors '$dir/a/demo_5i55/demo_5i55_summary_confidences.json' | grep -qx '  0'"
   for file in model.cif confidences.json summary_confidences.json ranking_scores.csv data.json; do
     check "$file is there" test -s "$dir/a/demo_5i55/demo_5i55_$file"
   done
@@ -50,19 +53,27 @@ if [ -f "$build/libnativefold_rdkit.so" ]; then
   check "there are 185 atoms" test "$(wc -l <"$dir/atoms_a")" = 185
   # shellcheck disable=SC2086
   check "compressed files on request" "$nativefold" predict --json_path=data/demo/demo_5i55.json --model_dir=data/demo \
-    --output_dir="$dir/d" --output_format=cif,pdb --save_pde --rank_chirality --compress_large_output_files \
-    --save_embeddings --save_distogram --device=cpu --num_recycles=1 \
+    --output_dir="$dir/d" --compress_large_output_files --save_embeddings --save_distogram --device=cpu --num_recycles=1 \
     --diffusion_steps=2 --num_diffusion_samples=1
-  for file in demo_5i55_model.cif.zst demo_5i55_model.pdb.zst demo_5i55_confidences.json.zst seed-1_embeddings/demo_5i55_seed-1_embeddings.npz \
+  for file in demo_5i55_model.cif.zst demo_5i55_confidences.json.zst seed-1_embeddings/demo_5i55_seed-1_embeddings.npz \
     seed-1_distogram/demo_5i55_seed-1_distogram.npz; do
     check "$file is there" test -s "$dir/d/demo_5i55/$file"
   done
   mkdir "$dir/jobs"
   cp data/demo/demo_5i55.json "$dir/jobs/good.json"
   echo '{"name": 1}' >"$dir/jobs/bad.json"
+  sequences='"modelSeeds": [1], "dialect": "alphafold3", "version": 4, "sequences": [{"ligand": {"id": "L",'
+  echo '{"name": "later1", '"$sequences"' "smiles": "C(C"}}]}' >"$dir/jobs/later1.json"
+  echo '{"name": "later2", '"$sequences"' "ccdCodes": ["NOSUCH"]}}]}' >"$dir/jobs/later2.json"
   "$nativefold" predict --input_dir="$dir/jobs" --model_dir=data/demo --output_dir="$dir/e" --device=cpu --num_recycles=1 \
-    --diffusion_steps=2 --num_diffusion_samples=1 >"$dir/log" 2>&1
+    --diffusion_steps=2 --num_diffusion_samples=1 >"$dir/run" 2>&1
   check "a directory with a bad job exits with 1" test $? = 1
+  first=$(grep -n "output goes to" "$dir/run" | head -n 1 | cut -d: -f1)
+  head -n "${first:-0}" "$dir/run" >"$dir/before"
+  check "a bad SMILES is told before the first job runs" grep -F 'later1.json: ligand L: smiles: RDKit cannot' "$dir/before"
+  check "and an unknown code" grep -F 'NOSUCH' "$dir/before"
+  check "both are in the table" test "$(grep -c '^FAILED .*later[12].json: ' "$dir/run")" = 2
+  check "no directory is made for them" test "$(ls "$dir/e")" = demo_5i55
   check "its good job is folded" test -s "$dir/e/demo_5i55/demo_5i55_model.cif"
   check "the example of the C API runs" "$build/fold_one" data/demo data/demo/demo_5i55.json "$dir/g"
   check "and writes files" test -s "$dir/g/demo_5i55_model.cif"
