@@ -5,11 +5,13 @@
 #include "cli/cli.h"
 #include "cli/flags.h"
 #include "nativefold.h"
+#include "report.h"
 
 typedef struct {
   const char *json_path, *features, *model_dir;
   int64_t num_recycles, num_diffusion_samples, diffusion_steps;
   int device;
+  double host_memory_gib;
 } plan_options;
 
 static const char *const device_names[] = {"auto", "cuda", "cpu", NULL};
@@ -22,6 +24,7 @@ static const flag_spec specs[] = {
     FLAG(FLAG_INT, plan_options, num_diffusion_samples, "5", "Structures drawn for each seed.", .min = 1, .max = 1000),
     FLAG(FLAG_INT, plan_options, diffusion_steps, "200", "Denoising steps.", .min = 1, .max = 100000),
     FLAG(FLAG_ENUM, plan_options, device, "auto", "Where to compute.", .choices = device_names),
+    FLAG(FLAG_FLOAT, plan_options, host_memory_gib, NULL, "The most host memory to use, in GiB. Default: what is free."),
 };
 enum { N_SPECS = sizeof specs / sizeof *specs };
 
@@ -34,10 +37,11 @@ static nf_status run(const plan_options *o) {
   options.num_recycles = (int)o->num_recycles;
   options.num_diffusion_samples = (int)o->num_diffusion_samples;
   options.diffusion_steps = (int)o->diffusion_steps;
+  options.host_memory_gib = o->host_memory_gib > 0 ? o->host_memory_gib : 0;  // NaN: not given
   nativefold_chemistry *chemistry = NULL;
   nativefold_model *model = NULL;
   nativefold_job *job = NULL;
-  nativefold_forecast f;
+  nativefold_forecast f = {0};
   nf_status status;
   if (o->features) {
     NF_TRY_GOTO(done, nativefold_read_features(o->features, 1, &job));
@@ -47,11 +51,8 @@ static nf_status run(const plan_options *o) {
     NF_TRY_GOTO(done, nativefold_open_chemistry(NULL, &chemistry));
   }
   NF_TRY_GOTO(done, nativefold_open_model(o->model_dir, device_names[o->device], &model));
-  NF_TRY_GOTO(done, nativefold_plan(model, chemistry, job, &options, &f));
-  printf("tokens            %d\natoms             %d\nMSA rows          %d\n", f.n_tokens, f.n_atoms, f.n_msa_rows);
-  printf("weights           %.2f GiB\nmemory beside     %.2f GiB\n", f.weight_bytes / (1 << 30), f.peak_bytes / (1 << 30));
-  printf("trunk             %.0f s\ndiffusion         %.0f s\nconfidence        %.0f s   (a seed; estimated)\n", f.trunk_seconds,
-         f.diffusion_seconds, f.confidence_seconds);
+  status = nativefold_plan(model, chemistry, job, &options, &f);
+  if (f.n_tokens) report_print_forecast(stdout, &f, nativefold_model_device(model));
 done:
   nativefold_free_job(job);
   nativefold_free_model(model);

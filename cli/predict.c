@@ -1,8 +1,10 @@
 // predict, search, fold: job files to directories of results.
 #include <dirent.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -44,6 +46,22 @@ typedef struct {
   const char *message;
 } entry;
 
+// With --resume, a signal that ends programs ends a fold once its state is kept; a second one ends it at once. Searches
+// have nothing to keep.
+static volatile int stop_asked, is_folding;
+
+static void ask_to_stop(int signal_number) {
+  if (is_folding) stop_asked = 1;
+  else raise(signal_number);  // by default again, and delivered as this function returns
+}
+
+static void catch_signals(void) {
+  struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGINT, &action, NULL);
+}
+
 static void fold_options(const predict_options *o, nf_arena *arena, nativefold_options *options) {
   nativefold_default_options(options);
   options->num_recycles = (int)o->num_recycles;
@@ -64,6 +82,11 @@ static void fold_options(const predict_options *o, nf_arena *arena, nativefold_o
   int *buckets = NF_NEW(arena, int, o->buckets.n);
   for (int i = 0; i < o->buckets.n; i++) buckets[i] = (int)o->buckets.values[i];
   options->buckets = buckets;
+  options->host_memory_gib = o->host_memory_gib > 0 ? o->host_memory_gib : 0;  // NaN: not given
+  options->resume = o->resume;
+  options->start_again = o->force_output_dir;
+  options->stop = &stop_asked;
+  options->report_path = o->report;
 }
 
 // What jobs are checked against. chemistry is NULL where nothing is folded from jobs.
@@ -115,8 +138,11 @@ typedef struct {
 static nf_status prepare_job(preparation *p) {
   const predict_options *o = p->o;
   nativefold_job *job = p->entry->job;
-  NF_TRY(output_job_dir(o->output_dir, nativefold_job_name(job), o->force_output_dir, p->arena, &p->dir));
+  NF_TRY(output_job_dir(o->output_dir, nativefold_job_name(job), o->force_output_dir || o->resume, p->arena, &p->dir));
   nf_note("%s: output goes to %s", nativefold_job_name(job), p->dir);
+  if (o->run_data_pipeline && o->resume) {
+    return nativefold_resume_search(job, p->search, p->dir, predict_search_key(o, p->arena), o->force_output_dir);
+  }
   if (o->run_data_pipeline) NF_TRY(nativefold_search(job, p->search));
   return o->features ? NF_OK : nativefold_write_job(job, p->dir);
 }
@@ -160,8 +186,11 @@ static void run_jobs(const predict_options *o, const nativefold_options *options
     if (e->status != NF_OK) {
       e->message = nf_arena_strdup(arena, e->message);
     } else if (o->run_inference) {
+      is_folding = 1;
       e->status = nativefold_fold(model, chemistry, e->job, options, present->dir, NULL);
+      is_folding = 0;
       if (e->status != NF_OK) e->message = nf_arena_strdup(arena, nf_message());
+      if (stop_asked) _exit(cli_fail(e->status == NF_OK ? NF_FAILED : e->status));  // whatever the search of the next job does
     }
     if (e->status != NF_OK && n > 1) nf_warn("%s", e->message);
     nf_arena_free(present->arena);
@@ -172,9 +201,6 @@ static void run_jobs(const predict_options *o, const nativefold_options *options
 
 static nf_status run(const predict_options *o, nf_arena *arena) {
   static const char *const device_names[] = {"auto", "cuda", "cpu"};
-  if (o->resume) return nf_fail(NF_INPUT, "--resume is not in this version: run without it");
-  if (o->report) return nf_fail(NF_INPUT, "--report is not in this version: run without it");
-
   int n_paths = 1, n = 0;
   const char **paths = NF_NEW(arena, const char *, 1);
   paths[0] = o->json_path;
@@ -208,6 +234,16 @@ static nf_status run(const predict_options *o, nf_arena *arena) {
     nf_note("model %s, opened in %.2f s", nativefold_model_name(model), nf_seconds() - start);
     if (*nativefold_model_notice(model)) nf_note("%s", nativefold_model_notice(model));
   }
+  // What cannot fit is refused before it is searched for.
+  for (int i = 0; i < n && model; i++) {
+    if (entries[i].status != NF_OK) continue;
+    entries[i].status = nativefold_check_memory(model, chemistry, entries[i].job, &options);
+    if (entries[i].status == NF_OK) continue;
+    entries[i].message = nf_arena_strdup(arena, nf_message());
+    if (n > 1) nf_warn("%s", entries[i].message);
+  }
+  if (o->report) NF_TRY_GOTO(done, nf_file_write(o->report, "", 0));
+  if (o->resume && o->run_inference) catch_signals();
   run_jobs(o, &options, model, chemistry, search, entries, n, arena);
   if (n == 1) {
     status = entries[0].status == NF_OK ? NF_OK : nf_fail(entries[0].status, "%s", entries[0].message);

@@ -119,10 +119,14 @@ const flag_spec predict_flags[] = {
     F(FLAG_ENUM, device, "auto", "Where the network runs; auto takes a GPU if there is one.", .choices = devices),
     F(FLAG_INT, diffusion_steps, "200", "Denoising steps.", .min = 1, .max = 1e6),
     F(FLAG_FLOAT, gpu_memory_gib, NULL, "The most GPU memory to use, in GiB. Default: what is free."),
+    F(FLAG_FLOAT, host_memory_gib, NULL,
+      "The most host memory to use, in GiB. Default: what the machine and its control groups have free."),
     F(FLAG_ENUM, offload, "auto", "Whether pair tensors may live in host memory: if they must, never, always.",
       .choices = offloads),
-    F(FLAG_BOOL, resume, "false", "Whether seeds whose results are complete in the job's directory are left out."),
-    F(FLAG_STRING, report, NULL, "Write times, memory and choices made to this JSON file."),
+    F(FLAG_BOOL, resume, "false",
+      "Keep what is computed in the job's directory until it is complete, and go on from there after an interruption. A "
+      "directory of another job, weights or options is refused, or, with --force_output_dir, begun again."),
+    F(FLAG_STRING, report, NULL, "Write times, memory and choices made to this file, a JSON object a line for each job."),
 };
 const int n_predict_flags = sizeof predict_flags / sizeof *predict_flags;
 

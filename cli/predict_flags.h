@@ -50,7 +50,7 @@ typedef struct {
   const char *features;
   int device;  // DEVICE_*
   int64_t diffusion_steps;
-  double gpu_memory_gib;
+  double gpu_memory_gib, host_memory_gib;
   int offload;  // OFFLOAD_*
   bool resume;
   const char *report;
@@ -66,6 +66,8 @@ extern const int n_predict_flags;
 // here with one note. Call it after the subcommand has had its say on the stages.
 NF_CHECKED nf_status predict_flags_check(predict_options *options, const flag_result *result);
 
+// The same as text, as far as it changes what is found: by it --resume knows a search again.
+const char *predict_search_key(const predict_options *options, nf_arena *arena);
 // The options of a search, after predict_flags_check. They share the strings of `options`.
 void predict_search_options(const predict_options *options, search_options *ret_search);
 

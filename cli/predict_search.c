@@ -1,6 +1,7 @@
 // From the flags of predict, search and fold to the options of a search.
 #include <math.h>
 
+#include "base/str.h"
 #include "cli/predict_flags.h"
 
 static double z_of(int64_t sequences) { return sequences == FLAG_NO_INT ? NAN : (double)sequences; }
@@ -37,4 +38,18 @@ void predict_search_options(const predict_options *o, search_options *ret) {
   ret->max_template_date = o->max_template_day;
   ret->prefilter = o->prefilter;
   ret->cache_dir = o->msa_cache;
+}
+
+const char *predict_search_key(const predict_options *o, nf_arena *arena) {
+  search_options s;
+  predict_search_options(o, &s);
+  nf_str text = {0};
+  for (int i = 0; i < s.n_db_dirs; i++) nf_str_printf(&text, "%s\n", s.db_dirs[i]);
+  for (int d = 0; d < SEARCH_N_DATABASES; d++) {
+    nf_str_printf(&text, "%s %.17g\n", s.databases[d].path ? s.databases[d].path : "", s.databases[d].z);
+  }
+  nf_str_printf(&text, "%.17g %d\n", s.jackhmmer_dom_e, s.max_template_date);
+  const char *key = nf_arena_strdup(arena, text.data);
+  nf_str_free(&text);
+  return key;
 }

@@ -58,6 +58,7 @@ int nativefold_open_model(const char *model_dir, const char *device, nativefold_
 void nativefold_free_model(nativefold_model *model);  // NULL is fine
 const char *nativefold_model_name(const nativefold_model *model);    // "AlphaFold 3", "demo", ...
 const char *nativefold_model_notice(const nativefold_model *model);  // what these weights can and cannot do
+const char *nativefold_model_device(const nativefold_model *model);  // "CPU, 2 threads, avx512"
 
 // Reads a job file that holds one job, in the alphafold3 or the alphafoldserver JSON dialect.
 int nativefold_read_job(const char *path, nativefold_job **ret_job);
@@ -139,7 +140,10 @@ typedef struct {
   bool logits_remade;      // the diffusion transformer's pair logits are made in every step
   int samples_at_once;     // in the diffusion
 } nativefold_forecast;
-// NF_MEMORY (3) if it does not fit; *ret_forecast is filled all the same.
+// Fails (3) if the job cannot fit whatever its MSA and templates are: in a moment, before its features are made.
+int nativefold_check_memory(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
+                            const nativefold_options *options);
+// Fails (3) if it does not fit; *ret_forecast is filled all the same.
 int nativefold_plan(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
                     const nativefold_options *options, nativefold_forecast *ret_forecast);
 

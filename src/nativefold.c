@@ -123,6 +123,7 @@ void nativefold_free_model(nativefold_model *model) {
 
 const char *nativefold_model_name(const nativefold_model *model) { return model->origin.model_name; }
 const char *nativefold_model_notice(const nativefold_model *model) { return model->origin.model_notice; }
+const char *nativefold_model_device(const nativefold_model *model) { return model_device(model->network); }
 
 int nativefold_read_jobs(const char *path, int *ret_n, nativefold_job ***ret_jobs) {
   *ret_n = 0;
@@ -381,9 +382,8 @@ static nf_status forecast(const nativefold_model *model, const char *name, const
   return status;
 }
 
-// Refuses what cannot fit whatever its MSA and templates are, before features are made.
-static nf_status check_memory(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
-                              const nativefold_options *options) {
+int nativefold_check_memory(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
+                            const nativefold_options *options) {
   if (job->features_path) return NF_OK;  // read in a moment
   nf_arena *arena = nf_arena_create();
   nf_layout layout;
@@ -588,7 +588,7 @@ static nf_status fold_seed(fold_run *r, uint32_t seed) {
   NF_TRY_GOTO(done, forecast(r->model, r->to.name, &layout, &batch, options, &plan, &expected));
   if (!report_has_forecast(&r->report)) {
     report_forecast(&r->report, &expected);
-    if (!options->quiet) nativefold_print_forecast(stderr, &expected, model_device(network));
+    if (!options->quiet) report_print_forecast(stderr, &expected, model_device(network));
   }
   const nf_keeper *keeper = r->resume ? resume_seed(r->resume, seed, resume_features_sum(&batch)) : NULL;
   nf_key trunk_key, sample_key;
@@ -704,7 +704,7 @@ int nativefold_fold(const nativefold_model *model, const nativefold_chemistry *c
                 .result = result};
   nf_status status = NF_OK;
   bool is_complete = false;
-  NF_TRY_GOTO(done, check_memory(model, chemistry, job, options));
+  NF_TRY_GOTO(done, nativefold_check_memory(model, chemistry, job, options));
   if (output_dir) {
     NF_TRY_GOTO(done, nf_dir_create(output_dir));
     if (options->resume) NF_TRY_GOTO(done, open_resume(&r, &is_complete));

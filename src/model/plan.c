@@ -82,16 +82,31 @@ static bool fits(const memory_ceiling *ceiling, memory_need need) {
 
 static double gib(int64_t bytes) { return (double)bytes / (1 << 30); }
 
-static nf_status refuse(const job_plan *p, int n_token, const char *name) {
+static nf_status refuse(const job_plan *p, const job_size *size, const char *name) {
   const memory_ceiling *c = &p->ceiling;
   bool device = c->device && p->peak.device > c->device;
   int64_t need = device ? p->peak.device : p->peak.host, allowed = device ? c->device : c->host;
   const char *limit = device ? c->device_limit : c->host_limit, *flag = device ? "--gpu_memory_gib" : "--host_memory_gib";
-  bool by_flag = limit && strcmp(limit, flag) == 0;
-  return nf_fail(NF_MEMORY, "%s: %d tokens need at least %.1f GiB of %s memory, but %s allows %.1f GiB: %s%s%.0f%s", name,
-                 n_token, gib(need), device ? "GPU" : "host", limit ? limit : "the machine", gib(allowed),
-                 by_flag ? "raise it to " : "take a machine with more, or set ", by_flag ? "" : "--host_memory_gib=",
-                 gib(need) + 0.5 + (by_flag ? 0 : 0), by_flag ? " or more" : " if the rest can be swapped");
+  if (!limit) limit = "the machine";
+  if (strcmp(limit, flag) == 0)
+    return nf_fail(NF_MEMORY, "%s: %d tokens need at least %.1f GiB of %s memory, but %s allows %.1f: raise it to %.1f", name,
+                   size->n_token, gib(need), device ? "GPU" : "host", flag, gib(allowed), gib(need) + 0.05);
+  return nf_fail(NF_MEMORY,
+                 "%s: %d tokens need at least %.1f GiB of %s memory, but %s has %.1f: give it more, or, to run all the same, "
+                 "set %s=%.1f",
+                 name, size->n_token, gib(need), device ? "GPU" : "host", limit, gib(allowed), flag, gib(need) + 0.05);
+}
+
+int plan_distinct_templates(const nf_batch *batch) {
+  int64_t slots = (int64_t)batch->n_token * batch->n_slot;
+  int n = 0;
+  bool empty = false;
+  for (int t = 0; t < batch->n_template; t++) {
+    bool any = memchr(batch->template_atom_mask + t * slots, 1, (size_t)slots) != NULL;
+    n += any;
+    empty = empty || !any;
+  }
+  return n + empty;
 }
 
 nf_status model_plan(const nf_model *model, const job_size *size, const memory_ceiling *ceiling, const char *name,
@@ -117,5 +132,5 @@ nf_status model_plan(const nf_model *model, const job_size *size, const memory_c
     fill(model, size, &inputs, &p);
   }
   *ret_plan = p;
-  return fits(ceiling, p.peak) ? NF_OK : refuse(ret_plan, size->n_token, name);
+  return fits(ceiling, p.peak) ? NF_OK : refuse(ret_plan, size, name);
 }

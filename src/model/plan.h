@@ -35,6 +35,9 @@ typedef struct {
   model_costs costs;   // of the plan chosen
 } job_plan;
 
+// Distinct templates of a batch: those without any atom are one.
+int plan_distinct_templates(const nf_batch *batch);
+
 // Chooses the fastest way that stays under the ceilings. If none does, *ret_plan is the one that needs least, and
 // NF_MEMORY says how much that is, what is allowed, and what would help. `name` begins the message.
 NF_CHECKED nf_status model_plan(const nf_model *model, const job_size *size, const memory_ceiling *ceiling, const char *name,

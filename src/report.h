@@ -1,0 +1,29 @@
+// What a job was expected to take, how it was run, and what it took.
+#ifndef NF_REPORT_H
+#define NF_REPORT_H
+
+#include <stdio.h>
+
+#include "base/status.h"
+#include "nativefold.h"
+
+enum { REPORT_FEATURES, REPORT_TRUNK, REPORT_DIFFUSION, REPORT_CONFIDENCE, REPORT_N_STAGES };
+typedef struct {
+  double seconds[REPORT_N_STAGES], started;  // summed over seeds
+  int stage;
+  bool has_forecast;
+  nativefold_forecast forecast;  // of the first seed that was run
+} report;
+
+void report_begin(report *r, int stage);
+void report_end(report *r);  // of the stage begun last
+static inline bool report_has_forecast(const report *r) { return r->has_forecast; }
+void report_forecast(report *r, const nativefold_forecast *forecast);
+
+// A few lines for people: tokens, peaks by stage, time, and which limit binds.
+void report_print_forecast(FILE *out, const nativefold_forecast *forecast, const char *device);
+// Appends one line, a JSON object. dir may be NULL.
+NF_CHECKED nf_status report_write(const report *r, const char *path, const char *name, const char *dir, const char *device,
+                                  int n_samples);
+
+#endif
