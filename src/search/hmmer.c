@@ -263,7 +263,7 @@ nf_status hmmer_jackhmmer(const hmmer_program *program, const hmmer_search *s, h
   if (s->opt_prefilter && (records = process_memory_file()) > 0) {
     bool fits;
     int64_t n;
-    NF_TRY_GOTO(done, prefilter_scan(s->opt_prefilter, s->file, s->n_cpu, s->max_let_through, records, s->opt_cancel,
+    NF_TRY_GOTO(done, prefilter_scan(s->opt_prefilter, s->file, s->n_filter_cpu, s->max_let_through, records, s->opt_cancel,
                                      s->opt_position, &fits, &n));
     if (fits) {
       add_two(&a, "--tformat", "fasta");

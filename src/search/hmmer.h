@@ -36,7 +36,8 @@ typedef struct {
   const char *label;       // "jackhmmer on uniref90.fa"
   const char *file;
   const char *query;       // one-letter sequence
-  int n_cpu;
+  int n_cpu;                          // of the program, at its start
+  const _Atomic(int) *n_filter_cpu;   // of the prefilter; may grow meanwhile
   double e_value;
   const char *z;           // as text; NULL: as large as the file
   double dom_e;            // jackhmmer's --domE; NaN: HMMER's default

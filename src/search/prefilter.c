@@ -159,7 +159,7 @@ void prefilter_free(nf_prefilter *f) {
 
 // ---- a pass over a file ----
 
-enum { CHUNK = 4 << 20, MORE = 1 << 18, MAX_THREADS = 64 };
+enum { CHUNK = 1 << 20, MORE = 1 << 18, MAX_THREADS = 64, MAX_AHEAD = 2 * MAX_THREADS + 2 };
 
 // What a chunk gave: the records that begin in it.
 typedef struct {
@@ -174,8 +174,10 @@ typedef struct {
   int64_t n_chunks;
   int64_t taken, released;  // chunks begun; chunks whose records are written, in order
   int64_t n_records;        // in released chunks
-  int window;               // how many chunks may be ahead of the last one released
-  chunk_result *results;    // (window), by chunk number
+  chunk_result results[MAX_AHEAD];  // by chunk number
+  const _Atomic(int) *n_threads;    // as many may work
+  int n_helpers;                    // threads that joined the first one
+  pthread_t helpers[MAX_THREADS];
   size_t written, max_bytes;
   bool fits;
   int error;                // errno of what failed; -1: no FASTA
@@ -327,7 +329,7 @@ static int64_t filter_chunk(reader *r, int64_t chunk, nf_str *out) {
 
 // Under the lock: writes what is next in order.
 static void release(scan_state *s) {
-  for (chunk_result *c; s->released < s->taken && (c = &s->results[s->released % s->window])->done; s->released++) {
+  for (chunk_result *c; s->released < s->taken && (c = &s->results[s->released % MAX_AHEAD])->done; s->released++) {
     if (s->written + c->text.length > s->max_bytes) s->fits = false;
     for (size_t done = 0; s->fits && !s->error && done < c->text.length;) {
       ssize_t n = write(s->out, c->text.data + done, c->text.length - done);
@@ -346,23 +348,33 @@ static void release(scan_state *s) {
   if (s->opt_position) atomic_store(s->opt_position, (long long)s->released * CHUNK);
 }
 
+static void *work(void *context);
+
+// Under the lock: another thread joins in if there is one to be had.
+static void grow(scan_state *s) {
+  if (s->n_helpers + 1 >= MAX_THREADS || s->n_helpers + 1 >= atomic_load(s->n_threads)) return;
+  if (s->n_chunks - s->taken < 2) return;  // nothing is left to share
+  if (pthread_create(&s->helpers[s->n_helpers], NULL, work, s) == 0) s->n_helpers++;
+}
+
 static void *work(void *context) {
   scan_state *s = context;
   reader r = {.scan = s, .row = aligned_alloc(64, prefilter_row_bytes(s->filter))};
   NF_ASSERT(r.row != NULL);
   pthread_mutex_lock(&s->lock);
   while (s->fits && !s->error && s->taken < s->n_chunks && !(s->opt_cancel && atomic_load(s->opt_cancel))) {
-    if (s->taken - s->released >= s->window) {
+    if (s->taken - s->released >= 2 * s->n_helpers + 4) {
       pthread_cond_wait(&s->changed, &s->lock);
       continue;
     }
     int64_t chunk = s->taken++;
+    grow(s);
     pthread_mutex_unlock(&s->lock);
     nf_str out = {0};
     int64_t n = filter_chunk(&r, chunk, &out);
     pthread_mutex_lock(&s->lock);
     if (r.error && !s->error) s->error = r.error;
-    s->results[chunk % s->window] = (chunk_result){true, out};
+    s->results[chunk % MAX_AHEAD] = (chunk_result){true, out};
     s->n_records += n;
     release(s);
     pthread_cond_broadcast(&s->changed);
@@ -374,8 +386,8 @@ static void *work(void *context) {
   return NULL;
 }
 
-nf_status prefilter_scan(const nf_prefilter *filter, const char *file, int n_threads, size_t max_bytes, int out,
-                         const _Atomic(int) *opt_cancel, _Atomic(long long) *opt_position, bool *ret_fits,
+nf_status prefilter_scan(const nf_prefilter *filter, const char *file, const _Atomic(int) *n_threads, size_t max_bytes,
+                         int out, const _Atomic(int) *opt_cancel, _Atomic(long long) *opt_position, bool *ret_fits,
                          int64_t *ret_n) {
   scan_state s = {.filter = filter,
                   .file = file,
@@ -383,12 +395,12 @@ nf_status prefilter_scan(const nf_prefilter *filter, const char *file, int n_thr
                   .out = out,
                   .max_bytes = max_bytes,
                   .fits = true,
+                  .n_threads = n_threads,
                   .lock = PTHREAD_MUTEX_INITIALIZER,
                   .changed = PTHREAD_COND_INITIALIZER,
                   .opt_cancel = opt_cancel,
                   .opt_position = opt_position};
   struct stat st;
-  pthread_t threads[MAX_THREADS];
   nf_status status = NF_OK;
   if (s.fd < 0 || fstat(s.fd, &st) != 0) {
     status = nf_fail(NF_INPUT, "%s: cannot be read: %s", file, strerror(errno));
@@ -396,14 +408,16 @@ nf_status prefilter_scan(const nf_prefilter *filter, const char *file, int n_thr
     return status;
   }
   posix_fadvise(s.fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-  if (n_threads > MAX_THREADS) n_threads = MAX_THREADS;
   s.n_chunks = ((int64_t)st.st_size + CHUNK - 1) / CHUNK;
-  s.window = 2 * (n_threads > 1 ? n_threads : 1) + 2;
-  s.results = nf_calloc((size_t)s.window, sizeof *s.results);
-  int started = 0;
-  while (started + 1 < n_threads && pthread_create(&threads[started], NULL, work, &s) == 0) started++;
   work(&s);
-  for (int i = 0; i < started; i++) pthread_join(threads[i], NULL);
+  // A helper may start another one while it works, so that all are known once the last is joined.
+  for (int i = 0;; i++) {
+    pthread_mutex_lock(&s.lock);
+    bool is_last = i == s.n_helpers;
+    pthread_mutex_unlock(&s.lock);
+    if (is_last) break;
+    pthread_join(s.helpers[i], NULL);
+  }
   if (s.error < 0) {
     status = nf_fail(NF_INPUT, "%s: is no FASTA file, it begins without a >", file);
   } else if (s.error) {
@@ -411,8 +425,7 @@ nf_status prefilter_scan(const nf_prefilter *filter, const char *file, int n_thr
   } else if (s.fits && s.released < s.n_chunks) {
     status = nf_fail(NF_FAILED, "%s: reading was stopped", file);
   }
-  for (int i = 0; i < s.window; i++) nf_str_free(&s.results[i].text);
-  free(s.results);
+  for (int i = 0; i < MAX_AHEAD; i++) nf_str_free(&s.results[i].text);
   close(s.fd);
   *ret_fits = s.fits;
   *ret_n = s.n_records;

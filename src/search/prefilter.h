@@ -29,9 +29,9 @@ size_t prefilter_row_bytes(const nf_prefilter *filter);
 
 // Reads a FASTA file and writes the records let through, in their order, to the file descriptor `out`. Stops where they
 // would be more than max_bytes: then *ret_fits is false. *ret_n: how many records the file holds. What HMMER would
-// complain of is let through.
-NF_CHECKED nf_status prefilter_scan(const nf_prefilter *filter, const char *file, int n_threads, size_t max_bytes, int out,
-                                    const _Atomic(int) *opt_cancel, _Atomic(long long) *opt_position, bool *ret_fits,
+// complain of is let through. n_threads may grow meanwhile: threads then join in.
+NF_CHECKED nf_status prefilter_scan(const nf_prefilter *filter, const char *file, const _Atomic(int) *n_threads,
+                                    size_t max_bytes, int out, const _Atomic(int) *opt_cancel, _Atomic(long long) *opt_position, bool *ret_fits,
                                     int64_t *ret_n);
 
 #endif

@@ -252,6 +252,7 @@ typedef struct {
   int n_tasks, task_capacity;
   task **tasks;  // in the order they are to be started
   int n_waiting, n_running;
+  _Atomic(int) share;  // of the processors, for a search that runs; grows where fewer are left
   _Atomic(int) cancel;
   pthread_mutex_t lock;
   pthread_cond_t changed;
@@ -335,8 +336,8 @@ static size_t max_let_through(const nf_search *s, int64_t file_bytes) {
 }
 
 // Searches one file, or finds that it was searched before.
-static nf_status search_file(nf_search *s, task *k, int n_cpu, const _Atomic(int) *cancel, nf_arena *arena,
-                             hmmer_hits *ret) {
+static nf_status search_file(nf_search *s, task *k, int n_cpu, const _Atomic(int) *n_filter_cpu,
+                             const _Atomic(int) *cancel, nf_arena *arena, hmmer_hits *ret) {
   const target *t = k->target;
   search_database d = k->database;
   const nf_database *database = &s->databases[d];
@@ -347,6 +348,7 @@ static nf_status search_file(nf_search *s, task *k, int n_cpu, const _Atomic(int
                          .file = file,
                          .query = t->sequence,
                          .n_cpu = n_cpu,
+                         .n_filter_cpu = n_filter_cpu,
                          .e_value = facts[d].e_value,
                          .z = s->z[d],
                          .dom_e = is_rna ? NAN : s->options.jackhmmer_dom_e,
@@ -547,12 +549,10 @@ static task *next_task(queue *q) {
   return found;
 }
 
-// Threads for a program that starts now: as the user says, or a fair share of the processors.
-static int share_of(const queue *q, search_database d) {
-  int given = explicit_cpu(&q->search->options, d), n = q->search->n_processors;
-  if (given > 0) return given;
-  int share = (n + q->n_waiting - 1) / q->n_waiting;
-  return share < MAX_AUTO_CPU ? share : MAX_AUTO_CPU;
+// Under the lock, where a search starts or ends: a fair share of the processors for each that is left.
+static void share_out(queue *q) {
+  int n = q->search->n_processors, left = q->n_waiting + q->n_running;
+  atomic_store(&q->share, left > 1 ? (n + left - 1) / left : n);
 }
 
 static void *work(void *context) {
@@ -567,7 +567,9 @@ static void *work(void *context) {
       pthread_cond_wait(&q->changed, &q->lock);
       continue;
     }
-    int n_cpu = share_of(q, k->database);
+    share_out(q);
+    _Atomic(int) given = explicit_cpu(&q->search->options, k->database);
+    int share = atomic_load(&q->share), n_cpu = given > 0 ? given : share < MAX_AUTO_CPU ? share : MAX_AUTO_CPU;
     k->state = RUNNING;
     q->n_waiting--;
     q->n_running++;
@@ -580,13 +582,15 @@ static void *work(void *context) {
     if (!dropped && k->database == SEARCH_SEQRES) {
       status = search_templates(q->search, k, n_cpu, &q->cancel, arena);
     } else if (!dropped) {
-      status = search_file(q->search, k, n_cpu, &q->cancel, arena, &k->target->hits[k->database][k->shard]);
+      status = search_file(q->search, k, n_cpu, given > 0 ? &given : &q->share, &q->cancel, arena,
+                           &k->target->hits[k->database][k->shard]);
     }
     nf_arena_reset(arena, mark);
 
     pthread_mutex_lock(&q->lock);
     k->state = ENDED;
     q->n_running--;
+    share_out(q);
     if (status != NF_OK) {
       fail_target(k->target, nf_message());
     } else if (!dropped && k->database == SEARCH_SEQRES) {

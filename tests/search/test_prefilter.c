@@ -41,7 +41,8 @@ static const char *write_file(const char *name, const char *text) {
 
 static char *scan(const nf_prefilter *f, const char *path, int n_threads, size_t max, bool *fits, int64_t *n) {
   int out = process_memory_file();
-  nf_status status = prefilter_scan(f, path, n_threads, max, out, NULL, NULL, fits, n);
+  _Atomic(int) threads = n_threads;
+  nf_status status = prefilter_scan(f, path, &threads, max, out, NULL, NULL, fits, n);
   if (status != NF_OK) test_fail(__FILE__, __LINE__, "%s", nf_message());
   long long size = lseek(out, 0, SEEK_END);
   char *text = calloc((size_t)size + 1, 1);
@@ -146,9 +147,10 @@ TEST(what_is_no_profile_or_no_fasta) {
   free(text);
   bool fits;
   int64_t n;
-  CHECK_INT(prefilter_scan(f, write_file("c.fa", "ACDEF\n>x\nACD\n"), 1, 1000, 1, NULL, NULL, &fits, &n), NF_INPUT);
+  _Atomic(int) one = 1;
+  CHECK_INT(prefilter_scan(f, write_file("c.fa", "ACDEF\n>x\nACD\n"), &one, 1000, 1, NULL, NULL, &fits, &n), NF_INPUT);
   CHECK(strstr(nf_message(), "is no FASTA file") != NULL);
-  CHECK_INT(prefilter_scan(f, "/nowhere/x.fa", 1, 1000, 1, NULL, NULL, &fits, &n), NF_INPUT);
+  CHECK_INT(prefilter_scan(f, "/nowhere/x.fa", &one, 1000, 1, NULL, NULL, &fits, &n), NF_INPUT);
   text = scan(f, write_file("d.fa", ""), 1, 1000, &fits, &n);
   CHECK_INT(n, 0);
   free(text);
