@@ -55,57 +55,57 @@ __global__ void __launch_bounds__(512, 1) transition_hopper_kernel(float *x, int
         }
     }
   } else {
-  registers_more<160>();
-  int g = lane / 4, t = lane % 4, step = 0, turn = 0;
-  for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x, turn++) {
-    uint32_t rows[C / 16][4];
-    barrier_wait(rows_full + group, turn % 2);
-    norm_operand<C>(panels + group * row_panel<C>::FLOATS, norm_scale, norm_offset, rows);
-    group_sync(1 + group, 128);
-    if (threadIdx.x % 128 == 0) barrier_arrive(rows_empty + group);
-    float out[NT][4] = {};
-    uint32_t left[2][4];
-    for (int chunk = 0; chunk < chunks; chunk++, step++) {
-      int stage = step % STAGES;
-      barrier_wait(full + stage, step / STAGES % 2);
-      uint64_t first = operand_128(stages + stage * CHUNK), second = operand_64(stages + stage * CHUNK + C * 64);
-      float hidden[8][4] = {};
-      products_begin();
+    registers_more<160>();
+    int g = lane / 4, t = lane % 4, step = 0, turn = 0;
+    for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x, turn++) {
+      uint32_t rows[C / 16][4];
+      barrier_wait(rows_full + group, turn % 2);
+      norm_operand<C>(panels + group * row_panel<C>::FLOATS, norm_scale, norm_offset, rows);
+      group_sync(1 + group, 128);
+      if (threadIdx.x % 128 == 0) barrier_arrive(rows_empty + group);
+      float out[NT][4] = {};
+      uint32_t left[2][4];
+      for (int chunk = 0; chunk < chunks; chunk++, step++) {
+        int stage = step % STAGES;
+        barrier_wait(full + stage, step / STAGES % 2);
+        uint64_t first = operand_128(stages + stage * CHUNK), second = operand_64(stages + stage * CHUNK + C * 64);
+        float hidden[8][4] = {};
+        products_begin();
 #pragma unroll
-      for (int l = 0; l < C / 16; l++) product(hidden, rows[l], first + l / 4 * (64 * 128 / 16) + l % 4 * 2, true);
-      products_commit();
-      products_wait<0>();
-      products_settle(hidden);
+        for (int l = 0; l < C / 16; l++) product(hidden, rows[l], first + l / 4 * (64 * 128 / 16) + l % 4 * 2, true);
+        products_commit();
+        products_wait<0>();
+        products_settle(hidden);
 #pragma unroll
-      for (int j = 0; j < 4; j++)
+        for (int j = 0; j < 4; j++)
 #pragma unroll
-        for (int s = 0; s < 2; s++) {
-          // gate sigmoid(gate) value, of half the gate: 2 h v (1 + tanh h) / 2
-          float p0 = hidden[j][2 * s] * hidden[j + 4][2 * s], p1 = hidden[j][2 * s + 1] * hidden[j + 4][2 * s + 1];
-          left[j / 2][j % 2 * 2 + s] = pack_bf16(fmaf(p0, tanh_fast(hidden[j][2 * s]), p0), fmaf(p1, tanh_fast(hidden[j][2 * s + 1]), p1));
+          for (int s = 0; s < 2; s++) {
+            // gate sigmoid(gate) value, of half the gate: 2 h v (1 + tanh h) / 2
+            float p0 = hidden[j][2 * s] * hidden[j + 4][2 * s], p1 = hidden[j][2 * s + 1] * hidden[j + 4][2 * s + 1];
+            left[j / 2][j % 2 * 2 + s] = pack_bf16(fmaf(p0, tanh_fast(hidden[j][2 * s]), p0), fmaf(p1, tanh_fast(hidden[j][2 * s + 1]), p1));
+          }
+        products_settle(left);
+        products_begin();
+#pragma unroll
+        for (int l = 0; l < 2; l++) product(out, left[l], second + l * 2, true);
+        products_commit();
+        products_wait<0>();
+        products_settle(out);
+        if (threadIdx.x % 128 == 0) barrier_arrive(empty + stage);
+      }
+      int64_t row = tile * ROWS + group * 64 + threadIdx.x / 32 % 4 * 16 + g;
+#pragma unroll
+      for (int s = 0; s < 2; s++) {
+        if (row + 8 * s >= m) continue;
+        float4 *to = (float4 *)(x + (row + 8 * s) * C + 4 * t);
+#pragma unroll
+        for (int l = 0; l < C / 16; l++) {
+          float4 v = to[4 * l];
+          v.x += out[2 * l][2 * s], v.y += out[2 * l][2 * s + 1], v.z += out[2 * l + 1][2 * s], v.w += out[2 * l + 1][2 * s + 1];
+          to[4 * l] = v;
         }
-      products_settle(left);
-      products_begin();
-#pragma unroll
-      for (int l = 0; l < 2; l++) product(out, left[l], second + l * 2, true);
-      products_commit();
-      products_wait<0>();
-      products_settle(out);
-      if (threadIdx.x % 128 == 0) barrier_arrive(empty + stage);
-    }
-    int64_t row = tile * ROWS + group * 64 + threadIdx.x / 32 % 4 * 16 + g;
-#pragma unroll
-    for (int s = 0; s < 2; s++) {
-      if (row + 8 * s >= m) continue;
-      float4 *to = (float4 *)(x + (row + 8 * s) * C + 4 * t);
-#pragma unroll
-      for (int l = 0; l < C / 16; l++) {
-        float4 v = to[4 * l];
-        v.x += out[2 * l][2 * s], v.y += out[2 * l][2 * s + 1], v.z += out[2 * l + 1][2 * s], v.w += out[2 * l + 1][2 * s + 1];
-        to[4 * l] = v;
       }
     }
-  }
   }
 #endif
 }
@@ -145,6 +145,132 @@ void hopper_transition(nf_context *context, const op_transition *a) {
   launch_each(3 * c * n, pack_transition{(int)c, (int)n, a->w1.data, a->w2.data, w});
   if (c == 64) launch_transition<64>(a, m, (int)(n / 32), w);
   else launch_transition<128>(a, m, (int)(n / 32), w);
+}
+
+// Everybody: weights (C, C) as permuted_columns leaves them, times a power of 2, as an operand.
+template <int C>
+static __device__ __forceinline__ void keep_operand(const bf16 *w, float factor, bf16 *to) {
+  for (int i = threadIdx.x; i < C * C / 8; i += blockDim.x) {
+    uint4 eight = ((const uint4 *)w)[i];
+    const uint32_t words[4] = {eight.x, eight.y, eight.z, eight.w};
+    int k = quad_place(i * 8 / C);
+#pragma unroll
+    for (int e = 0; e < 8; e++) {
+      float v = e % 2 ? bf16_high(words[e / 2]) : bf16_low(words[e / 2]);
+      to[operand_place(quad_place(panel_column(i * 8 % C + e)), k, C)] = __float2bfloat16(v * factor);
+    }
+  }
+}
+
+// x += (sigmoid(norm(x) wg) * o) wo. Two warpgroups, each with panels of its own and a warp that fetches them; the weights
+// stay as operands: half of wg (see tanh), then wo.
+template <int C>
+struct gated_out_sizes {
+  enum { BLOCKS = C == 64 ? 2 : 1, ROW = C + 16, PANEL_BYTES = row_panel<C>::FLOATS * 4, VALUES_BYTES = 64 * ROW * 2 };
+  static const size_t shared = 1024 + 2 * C * C * sizeof(bf16) + 2 * (PANEL_BYTES + VALUES_BYTES) + 2 * C * sizeof(float) + 64;
+};
+
+template <int C>
+__global__ void __launch_bounds__(320, gated_out_sizes<C>::BLOCKS)
+    gated_out_hopper_kernel(float *x, int64_t m, const float *scale, const float *offset, const bf16 *o, const bf16 *wg,
+                            const bf16 *wo) {
+#ifdef HOPPER_CODE
+  typedef gated_out_sizes<C> sizes;
+  enum { ROW = sizes::ROW, PANEL = row_panel<C>::ROW };
+  extern __shared__ char hopper_memory[];
+  bf16 *weights = (bf16 *)(hopper_memory + (-shared_address(hopper_memory) & 1023));
+  float *panels = (float *)(weights + 2 * C * C);
+  bf16 *values = (bf16 *)(panels + 2 * row_panel<C>::FLOATS);
+  float *norm_scale = (float *)(values + 2 * 64 * ROW), *norm_offset = norm_scale + C;
+  uint64_t *full = (uint64_t *)(norm_offset + C), *empty = full + 2;
+  int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = warp < 8 ? warp / 4 : warp - 8;
+  int64_t tiles = (m + 63) / 64;
+  keep_norm<C>(scale, offset, norm_scale, norm_offset);
+  if (threadIdx.x == 0) {
+    for (int s = 0; s < 2; s++) barrier_init(full + s, 2), barrier_init(empty + s, 1);
+    barrier_publish();
+  }
+  keep_operand<C>(wg, 0.5f, weights);
+  keep_operand<C>(wo, 1.0f, weights + C * C);
+  publish_shared();
+  __syncthreads();
+  float *panel = panels + group * row_panel<C>::FLOATS;
+  bf16 *value = values + group * 64 * ROW;
+  int turn = 0;
+  if (warp >= 8) {
+    for (int64_t tile = blockIdx.x * 2 + group; tile < tiles; tile += 2 * gridDim.x, turn++) {
+      int rows = m - tile * 64 < 64 ? (int)(m - tile * 64) : 64;
+      barrier_wait(empty + group, turn % 2 ^ 1);
+      copy_rows((char *)panel, PANEL * 4, (const char *)(x + tile * 64 * C), C * 4, rows, full + group);
+      copy_rows((char *)value, ROW * 2, (const char *)(o + tile * 64 * C), C * 2, rows, full + group);
+    }
+  } else {
+    int g = lane / 4, t = lane % 4, row = warp % 4 * 16 + g;
+    for (int64_t tile = blockIdx.x * 2 + group; tile < tiles; tile += 2 * gridDim.x, turn++) {
+      uint32_t left[C / 16][4];
+      barrier_wait(full + group, turn % 2);
+      norm_operand<C>(panel, norm_scale, norm_offset, left);
+      float sum[C / 8][4] = {};
+      products_settle(left);
+      products_begin();
+#pragma unroll
+      for (int l = 0; l < C / 16; l++) product(sum, left[l], operand_128(weights) + l / 4 * (C * 8) + l % 4 * 2, true);
+      products_commit();
+      products_wait<0>();
+      products_settle(sum);
+      products_settle(left);
+#pragma unroll
+      for (int l = 0; l < C / 16; l++)
+#pragma unroll
+        for (int s = 0; s < 2; s++) {
+          uint2 v = *(const uint2 *)(value + (row + 8 * s) * ROW + 16 * l + 4 * t);
+          float gate[4];
+#pragma unroll
+          for (int e = 0; e < 4; e++) gate[e] = fmaf(0.5f, tanh_fast(sum[2 * l + e / 2][2 * s + e % 2]), 0.5f);
+          left[l][s] = pack_bf16(bf16_low(v.x) * gate[0], bf16_high(v.x) * gate[1]);
+          left[l][2 + s] = pack_bf16(bf16_low(v.y) * gate[2], bf16_high(v.y) * gate[3]);
+        }
+#pragma unroll
+      for (int j = 0; j < C / 8; j++)
+#pragma unroll
+        for (int s = 0; s < 4; s++) sum[j][s] = 0;
+      products_settle(left);
+      products_begin();
+#pragma unroll
+      for (int l = 0; l < C / 16; l++) product(sum, left[l], operand_128(weights + C * C) + l / 4 * (C * 8) + l % 4 * 2, true);
+      products_commit();
+      products_wait<0>();
+      products_settle(sum);
+#pragma unroll
+      for (int s = 0; s < 2; s++) {
+        if (tile * 64 + row + 8 * s >= m) continue;
+        float *to = x + (tile * 64 + row + 8 * s) * C + 4 * t;
+#pragma unroll
+        for (int l = 0; l < C / 16; l++) {
+          float4 v = *(const float4 *)(panel + (row + 8 * s) * PANEL + 16 * l + 4 * t);
+          v.x += sum[2 * l][2 * s], v.y += sum[2 * l][2 * s + 1], v.z += sum[2 * l + 1][2 * s], v.w += sum[2 * l + 1][2 * s + 1];
+          *(float4 *)(to + 16 * l) = v;
+        }
+      }
+      group_sync(1 + group, 128);
+      if (threadIdx.x % 128 == 0) barrier_arrive(empty + group);
+    }
+  }
+#endif
+}
+
+template <int C>
+static void launch_gated_out(float *x, int64_t m, const op_norm *norm, const bf16 *o, const bf16 *wg, const bf16 *wo) {
+  static bool allowed;
+  if (!allowed) allow_shared(gated_out_hopper_kernel<C>, gated_out_sizes<C>::shared), allowed = true;
+  int64_t pairs = ceil_div(m, 128), most = (int64_t)hopper_blocks() * gated_out_sizes<C>::BLOCKS;
+  gated_out_hopper_kernel<C><<<(unsigned)(pairs < most ? pairs : most), 320, gated_out_sizes<C>::shared, cuda_stream>>>(
+      x, m, norm->scale.data, norm->offset.data, o, wg, wo);
+  CUDA_CHECK(cudaGetLastError());
+}
+void hopper_gated_out(float *x, int64_t c, int64_t m, const op_norm *norm, const bf16 *o, const bf16 *wg, const bf16 *wo) {
+  if (c == 64) launch_gated_out<64>(x, m, norm, o, wg, wo);
+  else launch_gated_out<128>(x, m, norm, o, wg, wo);
 }
 
 bool hopper(void) {

@@ -164,6 +164,9 @@ struct row_panel {
 // A lane's four consecutive channels 16 l + 4 t .. + 3 are two pairs of an operand: which channel the packed place p of k
 // (or of the columns, so that a lane's results are four consecutive ones) stands for.
 static __host__ __device__ __forceinline__ int quad_channel(int p) { return p / 16 * 16 + p % 8 / 2 * 4 + p % 16 / 8 * 2 + p % 2; }
+static __host__ __device__ __forceinline__ int quad_place(int channel) {
+  return channel / 16 * 16 + channel / 2 % 2 * 8 + channel % 16 / 4 * 2 + channel % 2;
+}
 // Where element (n, k) of an operand with rows of k lies, in panels of `rows` rows and 64 k: the place in values.
 static __host__ __device__ __forceinline__ int64_t operand_place(int n, int k, int rows) {
   return (int64_t)(k / 64) * rows * 64 + n * 64 + ((k % 64 / 8) ^ (n & 7)) * 8 + k % 8;

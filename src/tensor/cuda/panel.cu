@@ -1,4 +1,5 @@
 // The transition of pair and MSA rows: the hidden layer never leaves the registers.
+#include "tensor/cuda/hopper.cuh"
 #include "tensor/cuda/panel.cuh"
 
 // Eight warps of 32 rows each. The hidden layer passes in chunks of 32: gate and value columns side by side in w1
@@ -98,6 +99,10 @@ static void launch_transition(const op_transition *a, int64_t m, int chunks, con
 }
 
 void panel_transition(nf_context *context, const op_transition *a) {
+  if (hopper()) {
+    hopper_transition(context, a);
+    return;
+  }
   int64_t c = tensor_last(a->x), n = tensor_count(a->w2) / c, m = tensor_rows(a->x);
   bf16 *w1 = scratch<bf16>(context, c * 2 * n), *w2 = scratch<bf16>(context, n * c);
   if (context->dry) return;
@@ -186,7 +191,8 @@ static void launch_gated_out(float *x, int64_t lines, int64_t n, const op_norm *
 }
 void panel_gated_out(float *x, int64_t c, int64_t lines, int64_t n, const op_norm *norm, const bf16 *o, const bf16 *wg,
                      const bf16 *wo) {
-  if (c == 64) launch_gated_out<64>(x, lines, n, norm, o, wg, wo);
+  if (hopper()) hopper_gated_out(x, c, lines * n, norm, o, wg, wo);
+  else if (c == 64) launch_gated_out<64>(x, lines, n, norm, o, wg, wo);
   else launch_gated_out<128>(x, lines, n, norm, o, wg, wo);
 }
 

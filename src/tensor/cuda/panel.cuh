@@ -172,5 +172,6 @@ void panel_pack_heads(const float *w, int64_t c, int64_t n_head, float factor, b
 // x (rows, C) += (sigmoid(norm(x) wg) * o) wo; lines of n rows. wg, wo (C, C) with permuted columns.
 void panel_gated_out(float *x, int64_t c, int64_t lines, int64_t n, const op_norm *norm, const bf16 *o, const bf16 *wg,
                      const bf16 *wo);
+void hopper_gated_out(float *x, int64_t c, int64_t m, const op_norm *norm, const bf16 *o, const bf16 *wg, const bf16 *wo);
 
 #endif

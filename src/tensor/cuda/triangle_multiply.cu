@@ -1,6 +1,7 @@
-// Triangle multiplication, in place on the pair tensor. In bf16 for the sizes of the network, else by the general products.
+// Triangle multiplication, in place on the pair tensor. In bf16 for the sizes of the network, else by general products.
 #include "tensor/cuda/blas.cuh"
 #include "tensor/cuda/gemm.cuh"
+#include "tensor/cuda/hopper.cuh"
 #include "tensor/cuda/panel.cuh"
 
 // ---- general ----
@@ -250,6 +251,322 @@ struct put_plane {
   }
 };
 
+// ---- in bf16 on Hopper ----
+
+// As multiply_in_kernel, in panels of 64 rows for two warpgroups, each with a warp that fetches its rows. The weights stay:
+// for every 64 outputs an operand of half their gates' columns and half their values', see tanh.
+template <int C>
+struct multiply_in_sizes {
+  enum { WEIGHTS = 4 * C * C, STAGING = 64 * 64 };
+  static const size_t shared = 1024 + (WEIGHTS + 2 * STAGING) * sizeof(bf16) + 2 * (row_panel<C>::FLOATS + C) * sizeof(float) + 64;
+};
+template <int C>
+__global__ void __launch_bounds__(320, 1)
+    multiply_in_hopper_kernel(const float *x, int n, int64_t ld, const float *mask, const float *scale, const float *offset,
+                              const bf16 *w, bf16 *planes) {
+#ifdef HOPPER_CODE
+  typedef multiply_in_sizes<C> sizes;
+  extern __shared__ char hopper_memory[];
+  bf16 *weights = (bf16 *)(hopper_memory + (-shared_address(hopper_memory) & 1023)), *stagings = weights + sizes::WEIGHTS;
+  float *panels = (float *)(stagings + 2 * sizes::STAGING), *norm_scale = panels + 2 * row_panel<C>::FLOATS, *norm_offset = norm_scale + C;
+  uint64_t *full = (uint64_t *)(norm_offset + C), *empty = full + 2, *ready = empty + 2;
+  int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = warp < 8 ? warp / 4 : warp - 8;
+  int across = (n + 63) / 64, tiles = n * across;
+  keep_norm<C>(scale, offset, norm_scale, norm_offset);
+  if (threadIdx.x == 0) {
+    for (int s = 0; s < 2; s++) barrier_init(full + s, 1), barrier_init(empty + s, 1);
+    barrier_init(ready, 1);
+    barrier_publish();
+    barrier_expect(ready, sizes::WEIGHTS * sizeof(bf16));
+    copy_bulk(weights, w, sizes::WEIGHTS * sizeof(bf16), ready);
+  }
+  __syncthreads();
+  float *panel = panels + group * row_panel<C>::FLOATS;
+  char *staging = (char *)(stagings + group * sizes::STAGING);
+  int turn = 0;
+  if (warp >= 8) {
+    for (int tile = blockIdx.x * 2 + group; tile < tiles; tile += 2 * gridDim.x, turn++) {
+      int i = tile / across, k0 = tile % across * 64;
+      barrier_wait(empty + group, turn % 2 ^ 1);
+      copy_rows((char *)panel, row_panel<C>::ROW * 4, (const char *)(x + ((int64_t)i * n + k0) * C), C * 4, n - k0 < 64 ? n - k0 : 64,
+                full + group);
+    }
+  } else {
+    int g = lane / 4, row = warp % 4 * 16 + g;
+    barrier_wait(ready, 0);
+    for (int tile = blockIdx.x * 2 + group; tile < tiles; tile += 2 * gridDim.x, turn++) {
+      int i = tile / across, k0 = tile % across * 64;
+      float factor[2];
+#pragma unroll
+      for (int s = 0; s < 2; s++) factor[s] = k0 + row + 8 * s < n ? mask[i] * mask[k0 + row + 8 * s] : 0.0f;
+      uint32_t left[C / 16][4];
+      barrier_wait(full + group, turn % 2);
+      norm_operand<C>(panel, norm_scale, norm_offset, left);
+      group_sync(1 + group, 128);
+      if (threadIdx.x % 128 == 0) barrier_arrive(empty + group);
+#pragma unroll 1
+      for (int chunk = 0; chunk < 2 * C / 64; chunk++) {
+        float sum[16][4] = {};
+        uint64_t right = operand_128(weights + chunk * C * 128);
+        products_settle(left);
+        products_begin();
+#pragma unroll
+        for (int l = 0; l < C / 16; l++) product(sum, left[l], right + l / 4 * (128 * 128 / 16) + l % 4 * 2, true);
+        products_commit();
+        products_wait<0>();
+        products_settle(sum);
+        if (chunk > 0) group_sync(1 + group, 128);  // all have read what was staged before
+#pragma unroll
+        for (int j = 0; j < 8; j += 2) {
+          uint32_t words[2][2];
+#pragma unroll
+          for (int b = 0; b < 2; b++)
+#pragma unroll
+            for (int s = 0; s < 2; s++) {
+              float v[2];
+#pragma unroll
+              for (int e = 0; e < 2; e++) {
+                float value = sum[j + b + 8][2 * s + e];
+                // A row past the last one may hold anything.
+                v[e] = factor[s] != 0 ? fmaf(value, tanh_fast(sum[j + b][2 * s + e]), value) * factor[s] : 0.0f;
+              }
+              words[b][s] = pack_bf16(v[0], v[1]);
+            }
+          int out = 8 * (j + lane / 16) + lane % 8, at = warp % 4 * 2 + lane / 8 % 2;
+          store_matrix_transposed(staging + out * 128 + ((at ^ (out & 7)) * 16), words[0][0], words[0][1], words[1][0], words[1][1]);
+        }
+        group_sync(1 + group, 128);
+#pragma unroll
+        for (int u = 0; u < 4; u++) {
+          int p = threadIdx.x % 128 + 128 * u, out = p / 8, k = p % 8;
+          if (k0 + k * 8 < ld)
+            *(uint4 *)(planes + ((int64_t)(chunk * 64 + out) * n + i) * ld + k0 + k * 8) =
+                *(const uint4 *)(staging + out * 128 + ((k ^ (out & 7)) * 16));
+        }
+      }
+      group_sync(1 + group, 128);
+    }
+  }
+#endif
+}
+struct pack_in_hopper {
+  int c;
+  const float *w_gate, *w_value;
+  bf16 *to;
+  __device__ void operator()(int64_t i) const {
+    int row, k, chunk = (int)(i / (c * 128));
+    operand_element(i % (c * 128), 128, &row, &k);
+    int out = chunk * 64 + row % 64, column = out < c ? 2 * out : 2 * (out - c) + 1;
+    to[i] = __float2bfloat16(0.5f * (row < 64 ? w_gate : w_value)[(int64_t)quad_channel(k) * 2 * c + column]);
+  }
+};
+
+// As multiply_out_kernel, panels of 64 columns j. Planes come with j contiguous, and the matrix units take them so; the
+// norm over channels follows the product: with weights w = scale w_out it is (sum - mean * column sums of w) / deviation +
+// offset w_out. weights: operands of half of w_gating (see tanh) and of w; sums: the column sums, then offset w_out.
+template <int C>
+struct multiply_out_sizes {
+  enum { PLANES = C * 64 };
+  static const size_t shared = 1024 + (2 * C * C + 2 * PLANES) * sizeof(bf16) + 2 * row_panel<C>::FLOATS * sizeof(float) +
+                               2 * 4 * 64 * sizeof(float2) + 4 * C * sizeof(float) + 64;
+};
+template <int C>
+__global__ void __launch_bounds__(320, 1)
+    multiply_out_hopper_kernel(float *x, int n, int64_t ld, const bf16 *planes, const float *scale, const float *offset,
+                               const bf16 *w, const float *sums) {
+#ifdef HOPPER_CODE
+  typedef multiply_out_sizes<C> sizes;
+  enum { PANEL = row_panel<C>::ROW };
+  extern __shared__ char hopper_memory[];
+  bf16 *weights = (bf16 *)(hopper_memory + (-shared_address(hopper_memory) & 1023)), *channels = weights + 2 * C * C;
+  float *panels = (float *)(channels + 2 * sizes::PLANES);
+  float2 *parts = (float2 *)(panels + 2 * row_panel<C>::FLOATS);
+  float *norm_scale = (float *)(parts + 2 * 4 * 64), *norm_offset = norm_scale + C, *column_sum = norm_offset + C, *column_start = column_sum + C;
+  uint64_t *full = (uint64_t *)(column_start + C), *empty = full + 2, *ready = empty + 2;
+  int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = warp < 8 ? warp / 4 : warp - 8;
+  int across = (n + 63) / 64, tiles = n * across;
+  keep_norm<C>(scale, offset, norm_scale, norm_offset);
+  keep_norm<C>(sums, sums + C, column_sum, column_start);
+  if (threadIdx.x == 0) {
+    for (int s = 0; s < 2; s++) barrier_init(full + s, 33), barrier_init(empty + s, 1);
+    barrier_init(ready, 1);
+    barrier_publish();
+    barrier_expect(ready, 2 * C * C * sizeof(bf16));
+    copy_bulk(weights, w, 2 * C * C * sizeof(bf16), ready);
+  }
+  __syncthreads();
+  float *panel = panels + group * row_panel<C>::FLOATS;
+  char *channel = (char *)(channels + group * sizes::PLANES);
+  int turn = 0;
+  if (warp >= 8) {
+    for (int tile = blockIdx.x * 2 + group; tile < tiles; tile += 2 * gridDim.x, turn++) {
+      int i = tile / across, j0 = tile % across * 64;
+      barrier_wait(empty + group, turn % 2 ^ 1);
+      copy_rows((char *)panel, PANEL * 4, (const char *)(x + ((int64_t)i * n + j0) * C), C * 4, n - j0 < 64 ? n - j0 : 64, full + group);
+      const bf16 *from = planes + (int64_t)i * ld + j0 + lane % 8 * 8;
+      bool valid = j0 + lane % 8 * 8 < ld;
+#pragma unroll 8
+      for (int c = lane / 8; c < C; c += 4)
+        copy_async(channel + c * 128 + ((lane % 8 ^ (c & 7)) * 16), valid ? from + c * (n * ld) : planes, valid);
+      copy_commit();
+      copy_wait<0>();
+      publish_shared();
+      barrier_arrive(full + group);
+    }
+  } else {
+    int g = lane / 4, t = lane % 4, row = warp % 4 * 16 + g, thread = threadIdx.x % 128;
+    float2 *part = parts + group * 4 * 64;
+    barrier_wait(ready, 0);
+    for (int tile = blockIdx.x * 2 + group; tile < tiles; tile += 2 * gridDim.x, turn++) {
+      int i = tile / across, j0 = tile % across * 64;
+      uint32_t left[C / 16][4];
+      barrier_wait(full + group, turn % 2);
+      norm_operand<C>(panel, norm_scale, norm_offset, left);
+      float gate[C / 8][4] = {};
+      products_settle(left);
+      products_begin();
+#pragma unroll
+      for (int l = 0; l < C / 16; l++) product(gate, left[l], operand_128(weights) + l / 4 * (C * 8) + l % 4 * 2, true);
+      products_commit();
+      // Meanwhile: sums over channels of each column and of its squares, less the first channel's value. A thread has eight
+      // columns and every sixteenth channel.
+      {
+        float first[8], total[8] = {}, square[8] = {};
+#pragma unroll
+        for (int s = -1; s < C / 16; s++) {
+          int c = s < 0 ? 0 : thread / 8 + 16 * s;
+          uint4 v = *(const uint4 *)(channel + c * 128 + ((thread % 8 ^ (c & 7)) * 16));
+          const uint32_t words[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+          for (int e = 0; e < 8; e++) {
+            float value = e % 2 ? bf16_high(words[e / 2]) : bf16_low(words[e / 2]);
+            if (s < 0) {
+              first[e] = value;
+            } else {
+              value -= first[e];
+              total[e] += value, square[e] += value * value;
+            }
+          }
+        }
+#pragma unroll
+        for (int e = 0; e < 8; e++) {
+          total[e] += __shfl_xor_sync(0xffffffffu, total[e], 8), square[e] += __shfl_xor_sync(0xffffffffu, square[e], 8);
+          total[e] += __shfl_xor_sync(0xffffffffu, total[e], 16), square[e] += __shfl_xor_sync(0xffffffffu, square[e], 16);
+          if (lane < 8) part[warp % 4 * 64 + lane * 8 + e] = float2{total[e], square[e]};
+        }
+      }
+      group_sync(1 + group, 128);
+      float mean[2], inverse[2];
+#pragma unroll
+      for (int s = 0; s < 2; s++) {
+        float total = 0, square = 0;
+#pragma unroll
+        for (int q = 0; q < 4; q++) {
+          float2 p = part[q * 64 + row + 8 * s];
+          total += p.x, square += p.y;
+        }
+        total /= C;
+        mean[s] = total + __bfloat162float(((const bf16 *)channel)[row + 8 * s]);
+        inverse[s] = rsqrtf(fmaxf(square / C - total * total, 0.0f) + 1e-5f);
+      }
+      products_wait<0>();
+      products_settle(gate);
+      float sum[C / 8][4] = {};
+      products_begin();
+#pragma unroll
+      for (int l = 0; l < C / 16; l++)
+        product<true>(sum, operand_128(channel) + l * 128, operand_128(weights + C * C) + l / 4 * (C * 8) + l % 4 * 2, true);
+      products_commit();
+#pragma unroll
+      for (int j = 0; j < C / 8; j++)
+#pragma unroll
+        for (int e = 0; e < 4; e++) gate[j][e] = fmaf(0.5f, tanh_fast(gate[j][e]), 0.5f);
+      products_wait<0>();
+      products_settle(sum);
+#pragma unroll
+      for (int s = 0; s < 2; s++) {
+        if (j0 + row + 8 * s >= n) continue;
+        float *to = x + ((int64_t)i * n + j0 + row + 8 * s) * C + 4 * t;
+#pragma unroll
+        for (int l = 0; l < C / 16; l++) {
+          float4 v = *(const float4 *)(panel + (row + 8 * s) * PANEL + 16 * l + 4 * t), u = *(const float4 *)(column_sum + 16 * l + 4 * t),
+                 o = *(const float4 *)(column_start + 16 * l + 4 * t);
+          v.x += gate[2 * l][2 * s] * ((sum[2 * l][2 * s] - mean[s] * u.x) * inverse[s] + o.x);
+          v.y += gate[2 * l][2 * s + 1] * ((sum[2 * l][2 * s + 1] - mean[s] * u.y) * inverse[s] + o.y);
+          v.z += gate[2 * l + 1][2 * s] * ((sum[2 * l + 1][2 * s] - mean[s] * u.z) * inverse[s] + o.z);
+          v.w += gate[2 * l + 1][2 * s + 1] * ((sum[2 * l + 1][2 * s + 1] - mean[s] * u.w) * inverse[s] + o.w);
+          *(float4 *)(to + 16 * l) = v;
+        }
+      }
+      group_sync(1 + group, 128);
+      if (threadIdx.x % 128 == 0) barrier_arrive(empty + group);
+    }
+  }
+#endif
+}
+struct pack_out_hopper {
+  int c;
+  const float *w_gating, *w_out, *scale;
+  bf16 *to;
+  __device__ void operator()(int64_t i) const {
+    int row, k;
+    bool out = i >= c * c;
+    operand_element(i % (c * c), c, &row, &k);
+    int channel = quad_channel(row);
+    to[i] = __float2bfloat16(out ? w_out[(int64_t)k * c + channel] * (scale ? scale[k] : 1.0f)
+                                 : 0.5f * w_gating[(int64_t)quad_channel(k) * c + channel]);
+  }
+};
+struct sum_out_hopper {  // a warp a column
+  int c;
+  const float *w_out, *scale, *offset;
+  float *sums;
+  __device__ void operator()(int64_t j, int lane) const {
+    float sum = 0, start = 0;
+    for (int k = lane; k < c; k += 32) {
+      float v = w_out[(int64_t)k * c + j];
+      sum += __bfloat162float(__float2bfloat16(v * (scale ? scale[k] : 1.0f)));
+      start += offset ? v * offset[k] : 0.0f;
+    }
+    sum = warp_sum(sum), start = warp_sum(start);
+    if (lane == 0) sums[j] = sum, sums[c + j] = start;
+  }
+};
+
+template <int C>
+static void launch_in_hopper(const op_triangle_multiply *a, int n, int64_t ld, const bf16 *w, bf16 *planes) {
+  static bool allowed;
+  if (!allowed) allow_shared(multiply_in_hopper_kernel<C>, multiply_in_sizes<C>::shared), allowed = true;
+  int64_t pairs = ceil_div(n * ceil_div(n, 64), 2), most = hopper_blocks();
+  multiply_in_hopper_kernel<C><<<(unsigned)(pairs < most ? pairs : most), 320, multiply_in_sizes<C>::shared, cuda_stream>>>(
+      a->x.data, n, ld, a->mask.data, a->norm.scale.data, a->norm.offset.data, w, planes);
+  CUDA_CHECK(cudaGetLastError());
+}
+template <int C>
+static void launch_out_hopper(const op_triangle_multiply *a, int n, int64_t ld, const bf16 *w, const float *sums, const bf16 *product) {
+  static bool allowed;
+  if (!allowed) allow_shared(multiply_out_hopper_kernel<C>, multiply_out_sizes<C>::shared), allowed = true;
+  int64_t pairs = ceil_div(n * ceil_div(n, 64), 2), most = hopper_blocks();
+  multiply_out_hopper_kernel<C><<<(unsigned)(pairs < most ? pairs : most), 320, multiply_out_sizes<C>::shared, cuda_stream>>>(
+      a->x.data, n, ld, product, a->norm.scale.data, a->norm.offset.data, w, sums);
+  CUDA_CHECK(cudaGetLastError());
+}
+
+// ---- the op ----
+
+// The sums of products of a and b, channel by channel.
+static void multiply_planes(const op_triangle_multiply *a, int64_t n, int64_t c, int64_t ld, const bf16 *planes, bf16 *product) {
+  const bf16 *left = planes, *right = planes + c * n * ld;
+  int64_t plane = n * ld;
+  const bf16 *first = a->outgoing ? left : right, *second = a->outgoing ? right : left;
+  blas_product p = {n, n, n, c, first, second, product, ld, ld, ld, plane, plane, plane, !a->outgoing, a->outgoing, true, false};
+  if (blas(&p)) return;
+  if (a->outgoing)
+    gemm_bf16<true, true>(n, n, ld, c, bf16_rows{left, ld, plane}, bf16_rows{right, ld, plane}, put_plane{product, n, ld});
+  else
+    gemm_bf16<false, false>(n, n, n, c, bf16_rows{right, ld, plane}, bf16_rows{left, ld, plane}, put_plane{product, n, ld});
+}
+
 template <int C>
 static void launch_multiply(const op_triangle_multiply *a, int n, int64_t ld, const bf16 *w, const bf16 *w_gating,
                             const bf16 *w_out, bf16 *planes, bf16 *product) {
@@ -261,15 +578,7 @@ static void launch_multiply(const op_triangle_multiply *a, int n, int64_t ld, co
   multiply_in_kernel<C><<<grid, 256, in, cuda_stream>>>(a->x.data, n, ld, a->mask.data, a->norm.scale.data,
                                                        a->norm.offset.data, w, planes);
   CUDA_CHECK(cudaGetLastError());
-  const bf16 *left = planes, *right = planes + (int64_t)C * n * ld;
-  int64_t plane = (int64_t)n * ld;
-  const bf16 *first = a->outgoing ? left : right, *second = a->outgoing ? right : left;
-  blas_product p = {n, n, n, C, first, second, product, ld, ld, ld, plane, plane, plane, !a->outgoing, a->outgoing, true, false};
-  bool done = blas(&p);
-  if (!done && a->outgoing)
-    gemm_bf16<true, true>(n, n, ld, C, bf16_rows{left, ld, plane}, bf16_rows{right, ld, plane}, put_plane{product, n, ld});
-  else if (!done)
-    gemm_bf16<false, false>(n, n, n, C, bf16_rows{right, ld, plane}, bf16_rows{left, ld, plane}, put_plane{product, n, ld});
+  multiply_planes(a, n, C, ld, planes, product);
   multiply_out_kernel<C><<<grid, 256, out, cuda_stream>>>(a->x.data, n, ld, product, a->norm, a->norm_center, w_gating, w_out);
   CUDA_CHECK(cudaGetLastError());
 }
@@ -281,15 +590,26 @@ CUDA_OP(triangle_multiply) {
   if (!cuda_bf16(context) || (c != 64 && c != 128)) {
     general_multiply(context, a);
   } else {
-    int64_t ld = round_up(n, 8);
-    bf16 *w = scratch<bf16>(context, 4 * c * c), *w_gating = scratch<bf16>(context, c * c), *w_out = scratch<bf16>(context, c * c);
+    int64_t ld = round_up(n, 16);
+    bf16 *w = scratch<bf16>(context, 4 * c * c), *w_last = scratch<bf16>(context, 2 * c * c);
+    float *sums = scratch<float>(context, 2 * c);
     bf16 *planes = scratch<bf16>(context, 2 * c * n * ld), *product = scratch<bf16>(context, c * n * ld);
-    if (!context->dry) {
+    if (!context->dry && hopper()) {
+      const float *scale = a->norm_center.scale.data, *offset = a->norm_center.offset.data;
+      launch_each(4 * c * c, pack_in_hopper{(int)c, a->w_gate.data, a->w_projection.data, w});
+      launch_each(2 * c * c, pack_out_hopper{(int)c, a->w_gating.data, a->w_out.data, scale, w_last});
+      launch_warps(c, sum_out_hopper{(int)c, a->w_out.data, scale, offset, sums});
+      if (c == 64) launch_in_hopper<64>(a, (int)n, ld, w, planes);
+      else launch_in_hopper<128>(a, (int)n, ld, w, planes);
+      multiply_planes(a, n, c, ld, planes, product);
+      if (c == 64) launch_out_hopper<64>(a, (int)n, ld, w_last, sums, product);
+      else launch_out_hopper<128>(a, (int)n, ld, w_last, sums, product);
+    } else if (!context->dry) {
       launch_each(4 * c * c, pack_gated{gated_columns{c, false}, gated_columns{c, true}, a->w_gate.data, a->w_projection.data, w});
-      launch_pack(c * c, permuted_columns{c, c, 1}, a->w_gating.data, 1.0f, w_gating);
-      launch_pack(c * c, permuted_columns{c, c, 1}, a->w_out.data, 1.0f, w_out);
-      if (c == 64) launch_multiply<64>(a, (int)n, ld, w, w_gating, w_out, planes, product);
-      else launch_multiply<128>(a, (int)n, ld, w, w_gating, w_out, planes, product);
+      launch_pack(c * c, permuted_columns{c, c, 1}, a->w_gating.data, 1.0f, w_last);
+      launch_pack(c * c, permuted_columns{c, c, 1}, a->w_out.data, 1.0f, w_last + c * c);
+      if (c == 64) launch_multiply<64>(a, (int)n, ld, w, w_last, w_last + c * c, planes, product);
+      else launch_multiply<128>(a, (int)n, ld, w, w_last, w_last + c * c, planes, product);
     }
   }
   context_reset(context, mark);
