@@ -143,7 +143,8 @@ static bool holds_results(const char *dir) {
 
 // "x.tmp.123": what a killed process left of a file that it wrote.
 static bool is_left_over(const char *name) {
-  const char *tail = strstr(name, ".tmp.");
+  const char *tail = NULL;
+  for (const char *t = name; (t = strstr(t, ".tmp.")); t++) tail = t;
   if (!tail || !tail[5]) return false;
   for (tail += 5; *tail; tail++)
     if (!isdigit((unsigned char)*tail)) return false;
