@@ -106,6 +106,7 @@ static nf_status run(const trace_options *o, nf_arena *arena) {
   nf_model *model = NULL;
   nf_status status;
   nf_batch batch;
+  trunk_output trunk = {0};
   NF_TRY(batch_read(o->features, arena, &batch));
   NF_TRY_GOTO(done, weights_open(o->model_dir, &weights));
   NF_TRY_GOTO(done, model_create(weights, device_names[o->device], &model));
@@ -128,7 +129,6 @@ static nf_status run(const trace_options *o, nf_arena *arena) {
   SEAM(&s, "sample_key", NF_U32, sample_key.v, 2);
 
   double start = nf_seconds();
-  trunk_output trunk;
   NF_TRY_GOTO(done, trunk_run(model, &batch,
                               &(trunk_options){.num_recycles = recycles, .num_msa = (int)o->num_msa, .key = trunk_key, .trace = &trace},
                               arena, &trunk));
@@ -143,8 +143,9 @@ static nf_status run(const trace_options *o, nf_arena *arena) {
     SEAM(&s, distogram_names[i][1], NF_F32, distogram.contact_probs, n, n);
     SEAM(&s, distogram_names[i][2], NF_F32, distogram.logits, n, n, distogram.n_bins);
   }
-  SEAM(&s, "full_single_embeddings", NF_F32, trunk.single, n, dims->c_s);
-  SEAM(&s, "full_pair_embeddings", NF_F32, trunk.pair, n, n, dims->c_z);
+  trunk_arrays embeddings = trunk_on_host(&trunk, arena);
+  SEAM(&s, "full_single_embeddings", NF_F32, embeddings.single, n, dims->c_s);
+  SEAM(&s, "full_pair_embeddings", NF_F32, embeddings.pair, n, n, dims->c_z);
   if (o->denoise) NF_TRY_GOTO(done, trace_denoise(o->denoise, model, &batch, &trunk, &trace, arena));
 
   start = nf_seconds();
@@ -203,6 +204,7 @@ static nf_status run(const trace_options *o, nf_arena *arena) {
   nf_note("confidence: %.2f s", nf_seconds() - start);
   status = s.status;
 done:
+  trunk_free(&trunk);
   model_free(model);
   weights_close(weights);
   return status;

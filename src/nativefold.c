@@ -505,9 +505,10 @@ static nf_status write_seed_arrays(const nativefold_model *model, const nf_layou
   const char *prefix = nf_arena_printf(arena, "%s_seed-%u", to->name, (unsigned)seed);
   if (options->save_embeddings) {
     const char *dir = nf_arena_printf(arena, "%s/seed-%u_embeddings", to->dir, (unsigned)seed);
+    trunk_arrays arrays = trunk_on_host(trunk, arena);
     NF_TRY(nf_dir_create(dir));
-    NF_TRY(output_write_embeddings(dir, prefix, layout->n_tokens, batch->n_token, dims->c_s, dims->c_z, trunk->single,
-                                   trunk->pair));
+    NF_TRY(output_write_embeddings(dir, prefix, layout->n_tokens, batch->n_token, dims->c_s, dims->c_z, arrays.single,
+                                   arrays.pair));
   }
   if (options->save_distogram) {
     const char *dir = nf_arena_printf(arena, "%s/seed-%u_distogram", to->dir, (unsigned)seed);
@@ -568,7 +569,7 @@ static nf_status fold_seed(fold_run *r, uint32_t seed) {
   nf_batch batch;
   job_plan plan;
   nativefold_forecast expected;
-  trunk_output trunk;
+  trunk_output trunk = {0};
   float *positions, *contact_probs;
   nf_progress progress;
   nf_ticker ticker = {&progress, tick};
@@ -647,6 +648,7 @@ static nf_status fold_seed(fold_run *r, uint32_t seed) {
   report_end(&r->report);
   if (r->resume) resume_end_seed(r->resume);
 done:
+  trunk_free(&trunk);
   nf_arena_free(arena);
   return status;
 }

@@ -28,24 +28,19 @@ static void confidence_body(nf_context *context, void *arguments) {
   confidence_arguments *a = arguments;
   const nf_model *model = a->model;
   const confidence_weights *w = &model->confidence;
-  const trunk_output *trunk = a->trunk;
-  int64_t n = a->inputs->n_token, c_z = model->dims.c_z, c_s = model->dims.c_s, c_target = model->dims.c_target,
-          n_slot = w->plddt.shape[1], pde_bins = tensor_last(w->pde), pae_bins = tensor_last(w->pae),
+  int64_t n = a->inputs->n_token, c_z = model->dims.c_z, c_s = model->dims.c_s, n_slot = w->plddt.shape[1], pde_bins = tensor_last(w->pde), pae_bins = tensor_last(w->pae),
           plddt_bins = tensor_last(w->plddt);
-  nf_tensor target = tensor_2(context_upload(context, trunk ? trunk->target_feat : NULL, (size_t)(n * c_target) * 4), n,
-                              c_target);
+  const trunk_tensors from = trunk_as_tensors(model, a->trunk, n);
   nf_tensor mask = tensor_1(context_upload(context, a->inputs->token_mask, (size_t)n * 4), n);
   nf_tensor pair = CONTEXT_3(context, n, n, c_z), single = CONTEXT_2(context, n, c_s);
-  if (!context->dry) {
-    context->ops->upload(pair.data, trunk->pair, (size_t)(n * n * c_z) * sizeof(float));
-    context->ops->upload(single.data, trunk->single, (size_t)(n * c_s) * sizeof(float));
-  }
+  OP(context, scale, .x = from.pair, .factor = 1, .y = pair);
+  OP(context, scale, .x = from.single, .factor = 1, .y = single);
   context->reduced = true;
   size_t mark = context_here(context);
   // The left projection goes along j here and the right one along i, unlike in the trunk.
   nf_tensor left = CONTEXT_2(context, n, c_z), right = CONTEXT_2(context, n, c_z);
-  OP(context, linear, .x = target, .w = w->left, .y = left);
-  OP(context, linear, .x = target, .w = w->right, .y = right);
+  OP(context, linear, .x = from.target, .w = w->left, .y = left);
+  OP(context, linear, .x = from.target, .w = w->right, .y = right);
   OP(context, outer_sum, .left = right, .right = left, .add = true, .pair = pair);
   context_reset(context, mark);
   OP(context, distance_embed, .positions = tensor_2(context_upload(context, a->beta, (size_t)n * 12), n, 3), .mask = mask,

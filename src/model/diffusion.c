@@ -92,21 +92,24 @@ static void make_constants(nf_context *context, const nf_model *model, const mem
     k->decoder[i] = diffusion_conditions(context, &w->decoder.blocks[i], k->atoms.cond);
 }
 
+// What one call of the denoiser works on: everything lies at the same place in every step.
+typedef struct {
+  const nf_model *model;
+  const model_inputs *inputs;
+  const diffusion_constants *constants;
+  nf_tensor noise;      // (1, FOURIER_SIZE): the noise level's embedding
+  nf_tensor positions;  // (B, N A, 3): in, the scaled noisy ones; out, the network's update
+  const nf_trace *trace;
+  const char *prefix;
+} denoiser;
+
 // Algorithm 21, lines 6 to 10. Returns (N, c).
-static nf_tensor single_conditioning(nf_context *context, const nf_model *model, const diffusion_constants *k,
-                                     float noise_level) {
-  const diffusion_weights *w = &model->diffusion;
+static nf_tensor single_conditioning(nf_context *context, const diffusion_weights *w, const diffusion_constants *k,
+                                     nf_tensor noise) {
   int64_t n = k->single_cond.shape[0], c = k->single_cond.shape[1];
   nf_tensor cond = CONTEXT_2(context, n, c);
   size_t mark = context_here(context);
-  float embedding[FOURIER_SIZE];
-  float level = 0.25f * logf(noise_level / sigma_data);
-  for (int i = 0; i < FOURIER_SIZE; i++) {
-    float phase = level * w->fourier_weight[i] + w->fourier_bias[i];
-    embedding[i] = (float)cos(2 * pi * (double)phase);
-  }
-  nf_tensor noise = CONTEXT_2(context, 1, FOURIER_SIZE), added = CONTEXT_2(context, 1, c);
-  if (!context->dry) context->ops->upload(noise.data, embedding, sizeof embedding);
+  nf_tensor added = CONTEXT_2(context, 1, c);
   OP(context, linear, .x = noise, .normalise = true, .norm.scale = w->noise_norm, .w = w->noise, .y = added);
   OP(context, scale, .x = k->single_cond, .factor = 1, .y = cond);
   OP(context, scale, .x = added, .factor = 1, .add = true, .y = cond);
@@ -117,16 +120,19 @@ static nf_tensor single_conditioning(nf_context *context, const nf_model *model,
   return cond;
 }
 
-// Algorithm 20: noisy positions (B, N A, 3) to denoised ones. trace: of one sample's call, or NULL.
-static void denoise(nf_context *context, const nf_model *model, const model_inputs *inputs,
-                    const diffusion_constants *k, nf_tensor noisy, float noise_level, const nf_trace *trace,
-                    const char *prefix, nf_tensor denoised) {
+// Algorithm 20 between the scalings: only what the noise embedding and the positions say differs from step to step.
+static void denoise_scaled(nf_context *context, void *arguments) {
+  const denoiser *d = arguments;
+  const nf_model *model = d->model;
+  const model_inputs *inputs = d->inputs;
+  const diffusion_constants *k = d->constants;
   const diffusion_weights *w = &model->diffusion;
-  int64_t n_b = noisy.shape[0], n = inputs->n_token, n_slot = inputs->n_slot, m = inputs->n_subset * inputs->n_query,
-          c_token = model->dims.c_token, c_atom = model->dims.c_atom;
-  float size = sqrtf(noise_level * noise_level + sigma_data * sigma_data);
+  const nf_trace *trace = d->trace;
+  const char *prefix = d->prefix;
+  int64_t n_b = d->positions.shape[0], n = inputs->n_token, n_slot = inputs->n_slot,
+          m = inputs->n_subset * inputs->n_query, c_token = model->dims.c_token, c_atom = model->dims.c_atom;
   size_t mark = context_here(context);
-  nf_tensor cond = single_conditioning(context, model, k, noise_level);
+  nf_tensor cond = single_conditioning(context, w, k, d->noise);
   trace_tensor(context, trace, prefix, "_diff_single_cond", cond);
   trace_tensor(context, trace, prefix, "_diff_pair_cond", k->pair_cond);
 
@@ -134,9 +140,8 @@ static void denoise(nf_context *context, const nf_model *model, const model_inpu
   nf_tensor x = CONTEXT_3(context, n_b, m, c_atom), act = CONTEXT_3(context, n_b, n, c_token);
   nf_tensor x_flat = tensor_2(x.data, n_b * m, c_atom);
   size_t inner = context_here(context);
-  nf_tensor scaled = CONTEXT_3(context, n_b, n * n_slot, 3), windows = CONTEXT_3(context, n_b, m, 3);
-  OP(context, scale, .x = noisy, .factor = 1.0f / size, .row_factor = k->atom_mask, .y = scaled);
-  OP(context, gather, .x = scaled, .index = k->atoms.atom_index, .y = windows);
+  nf_tensor windows = CONTEXT_3(context, n_b, m, 3);
+  OP(context, gather, .x = d->positions, .index = k->atoms.atom_index, .y = windows);
   OP(context, linear, .x = tensor_2(windows.data, n_b * m, 3), .w = w->encoder.positions, .y = x_flat);
   context_reset(context, inner);
   OP(context, scale, .x = k->atoms.cond, .factor = 1, .add = true, .y = x_flat);
@@ -180,8 +185,7 @@ static void denoise(nf_context *context, const nf_model *model, const model_inpu
   context_reset(context, inner);
 
   // Atoms again: the decoder.
-  nf_tensor narrow = CONTEXT_3(context, n_b, n, c_atom), moves = CONTEXT_3(context, n_b, m, 3),
-            update = CONTEXT_3(context, n_b, n * n_slot, 3);
+  nf_tensor narrow = CONTEXT_3(context, n_b, n, c_atom), moves = CONTEXT_3(context, n_b, m, 3);
   OP(context, linear, .x = act_flat, .w = w->broadcast, .y = tensor_2(narrow.data, n_b * n, c_atom));
   OP(context, gather, .x = narrow, .index = k->atom_token, .add = true, .y = x);
   OP(context, scale, .x = x_flat, .factor = 1, .row_factor = k->atoms.query_mask, .y = x_flat);
@@ -189,13 +193,35 @@ static void denoise(nf_context *context, const nf_model *model, const model_inpu
   OP(context, scale, .x = x_flat, .factor = 1, .row_factor = k->atoms.query_mask, .y = x_flat);
   OP(context, linear, .x = x_flat, .normalise = true, .norm.scale = w->atom_norm, .w = w->update,
      .y = tensor_2(moves.data, n_b * m, 3));
-  OP(context, gather, .x = moves, .index = k->atoms.token_atom, .y = update);
-  trace_tensor(context, trace, prefix, "_diff_position_update", tensor_3(update.data, n, n_slot, 3));
+  OP(context, gather, .x = moves, .index = k->atoms.token_atom, .y = d->positions);
+  trace_tensor(context, trace, prefix, "_diff_position_update", tensor_3(d->positions.data, n, n_slot, 3));
+  context_reset(context, mark);
+}
+
+// Algorithm 20: noisy positions (B, N A, 3) to denoised ones. trace: of one sample's call, or NULL. steps: where calls
+// with the same tensors are repeated, else NULL.
+static void denoise(nf_context *context, const nf_model *model, const model_inputs *inputs,
+                    const diffusion_constants *k, nf_tensor noisy, float noise_level, const nf_trace *trace,
+                    const char *prefix, nf_repetition *steps, nf_tensor denoised) {
+  const diffusion_weights *w = &model->diffusion;
+  int64_t n_b = noisy.shape[0], atoms = noisy.shape[1];
+  float size = sqrtf(noise_level * noise_level + sigma_data * sigma_data);
+  size_t mark = context_here(context);
+  denoiser d = {model, inputs, k, CONTEXT_2(context, 1, FOURIER_SIZE), CONTEXT_3(context, n_b, atoms, 3), trace, prefix};
+  float embedding[FOURIER_SIZE], level = 0.25f * logf(noise_level / sigma_data);
+  for (int i = 0; i < FOURIER_SIZE; i++) {
+    float phase = level * w->fourier_weight[i] + w->fourier_bias[i];
+    embedding[i] = (float)cos(2 * pi * (double)phase);
+  }
+  if (!context->dry) context->ops->upload(d.noise.data, embedding, sizeof embedding);
+  OP(context, scale, .x = noisy, .factor = 1.0f / size, .row_factor = k->atom_mask, .y = d.positions);
+  if (steps) context_repeat(context, steps, denoise_scaled, &d);
+  else denoise_scaled(context, &d);
   OP(context, scale, .x = noisy, .factor = sigma_data * sigma_data / (size * size), .row_factor = k->atom_mask,
      .y = denoised);
-  OP(context, scale, .x = update, .factor = noise_level * sigma_data / size, .row_factor = k->atom_mask, .add = true,
+  OP(context, scale, .x = d.positions, .factor = noise_level * sigma_data / size, .row_factor = k->atom_mask, .add = true,
      .y = denoised);
-  trace_tensor(context, trace, prefix, "_out", tensor_3(denoised.data, n, n_slot, 3));
+  trace_tensor(context, trace, prefix, "_out", tensor_3(denoised.data, inputs->n_token, inputs->n_slot, 3));
   context_reset(context, mark);
 }
 
@@ -217,25 +243,15 @@ typedef struct {
   float *rotations, *translations, *augmented, *normals, *noisy_steps, *denoised_steps, *out_steps, *t_hats, *scales;
 } diffusion_arguments;
 
-static void upload_trunk(nf_context *context, const nf_model *model, const trunk_output *trunk, int64_t n,
-                         nf_tensor *target, nf_tensor *single, nf_tensor *pair) {
-  int64_t c_target = model->dims.c_target, c_s = model->dims.c_s, c_z = model->dims.c_z;
-  *target =
-      tensor_2(context_upload(context, trunk ? trunk->target_feat : NULL, (size_t)(n * c_target) * 4), n, c_target);
-  *single = tensor_2(context_upload(context, trunk ? trunk->single : NULL, (size_t)(n * c_s) * 4), n, c_s);
-  *pair = tensor_3(context_upload(context, trunk ? trunk->pair : NULL, (size_t)(n * n * c_z) * 4), n, n, c_z);
-}
-
 static void denoise_body(nf_context *context, void *arguments) {
   diffusion_arguments *a = arguments;
   int64_t n = a->inputs->n_token, atoms = n * a->inputs->n_slot;
-  nf_tensor target, single, pair;
-  upload_trunk(context, a->model, a->trunk, n, &target, &single, &pair);
+  const trunk_tensors from = trunk_as_tensors(a->model, a->trunk, n);
   nf_tensor noisy = CONTEXT_3(context, 1, atoms, 3), denoised = CONTEXT_3(context, 1, atoms, 3);
   diffusion_constants constants;
-  make_constants(context, a->model, a->plan, a->inputs, target, single, pair, &constants);
+  make_constants(context, a->model, a->plan, a->inputs, from.target, from.single, from.pair, &constants);
   if (!context->dry) context->ops->upload(noisy.data, a->noisy, (size_t)(atoms * 3) * sizeof(float));
-  denoise(context, a->model, a->inputs, &constants, noisy, a->noise_level, a->options->trace, a->prefix, denoised);
+  denoise(context, a->model, a->inputs, &constants, noisy, a->noise_level, a->options->trace, a->prefix, NULL, denoised);
   if (!context->dry) context->ops->download(a->positions, denoised.data, (size_t)(atoms * 3) * sizeof(float));
 }
 
@@ -294,8 +310,7 @@ static void sample_body(nf_context *context, void *arguments) {
   const nf_trace *trace = options->trace;
   int64_t n = a->inputs->n_token, n_slot = a->inputs->n_slot, atoms = n * n_slot, n_b = a->n_group;
   NF_ASSERT(options->n_samples <= MAX_SAMPLES);
-  nf_tensor target, single, pair;
-  upload_trunk(context, a->model, a->trunk, n, &target, &single, &pair);
+  const trunk_tensors from = trunk_as_tensors(a->model, a->trunk, n);
   nf_tensor x = context_result(context, a->positions, tensor_3(NULL, n_b, atoms, 3)),
             denoised = CONTEXT_3(context, n_b, atoms, 3);
   stage_state state = {.part = (int32_t)a->first_sample, .n_arrays = 1};
@@ -306,7 +321,7 @@ static void sample_body(nf_context *context, void *arguments) {
     return;
   }
   diffusion_constants constants;
-  make_constants(context, a->model, a->plan, a->inputs, target, single, pair, &constants);
+  make_constants(context, a->model, a->plan, a->inputs, from.target, from.single, from.pair, &constants);
 
   // The first draw is indexed as if tokens were padded to the bucket; a step's draw has a key of its own per sample.
   int64_t padded = options->noise_tokens > n ? options->noise_tokens : n;
@@ -328,6 +343,7 @@ static void sample_body(nf_context *context, void *arguments) {
   }
 
   a->flops_before = context->flops;
+  nf_repetition repetition = {0};
   int steps = context->dry ? 1 : options->steps;
   for (int step = 0; step < steps; step++) {
     float previous = schedule(step, options->steps);
@@ -351,7 +367,7 @@ static void sample_body(nf_context *context, void *arguments) {
     keep(context, a->augmented, step, x);
     OP(context, add_normals, .x = x, .keys = noise_keys, .factor = extra);
     keep(context, a->noisy_steps, step, x);
-    denoise(context, a->model, a->inputs, &constants, x, t_hat, NULL, "", denoised);
+    denoise(context, a->model, a->inputs, &constants, x, t_hat, NULL, "", &repetition, denoised);
     keep(context, a->denoised_steps, step, denoised);
     // x + step_scale (level - t_hat) (x - denoised) / t_hat
     float along = step_scale * (level - t_hat) / t_hat;
@@ -369,8 +385,9 @@ static void sample_body(nf_context *context, void *arguments) {
     if (options->ticker) options->ticker->step(options->ticker->context, 1);
     stage_state now = {.part = (int32_t)a->first_sample, .done = step + 1, .n_arrays = 1};
     a->stopped = !keeper_keep(context, options->keeper, step + 1 == steps, &x, &now);
-    if (a->stopped) return;
+    if (a->stopped) break;
   }
+  context_end_repeat(context, &repetition);
   context_return(context, a->positions, x);
 }
 

@@ -12,8 +12,7 @@ typedef struct {
 static void distogram_body(nf_context *context, void *arguments) {
   distogram_arguments *a = arguments;
   int64_t n = a->n_token, c_z = a->model->dims.c_z, bins = tensor_last(a->model->distogram);
-  nf_tensor pair =
-      tensor_2(context_upload(context, a->trunk ? a->trunk->pair : NULL, (size_t)(n * n * c_z) * 4), n * n, c_z);
+  nf_tensor pair = tensor_2(trunk_as_tensors(a->model, a->trunk, n).pair.data, n * n, c_z);
   distogram_output none = {0}, *out = a->output ? a->output : &none;
   nf_tensor logits = context_result(context, out->logits, tensor_3(NULL, n, n, bins)),
             contacts = context_result(context, out->contact_probs, tensor_2(NULL, n, n));

@@ -469,6 +469,7 @@ nf_status model_create(const nf_weights *weights, const char *device, nf_model *
   model->arena = nf_arena_create();
   if (!ops->host_memory) {
     size_t bytes = 0;
+    model->memory = NF_NEW(model->arena, stage_memory, 1);
     for (int i = 0; i < weights_count(weights); i++) bytes += copy_bytes(weights_at(weights, i));
     model->copies = ops->allocate(bytes);
     if (!model->copies) {
@@ -497,6 +498,7 @@ nf_status model_create(const nf_weights *weights, const char *device, nf_model *
 void model_free(nf_model *model) {
   if (!model) return;
   if (model->copies) model->ops->release(model->copies);
+  if (model->memory) model->ops->release(model->memory->start);
   nf_arena_free(model->arena);
   free(model);
 }

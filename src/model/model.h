@@ -85,14 +85,24 @@ typedef struct {
   const memory_plan *plan;  // NULL: all resident. Later stages follow it too
 } trunk_options;
 
+// On the model's device, where the later stages read it: in the arena if host and device memory are one, else in
+// memory of the device's own, which trunk_free gives back.
 typedef struct {
   float *target_feat;    // (N, c_target)
   float *single;         // (N, c_s)
   float *pair;           // (N, N, c_z)
   const memory_plan *plan;
+  const nf_model *model;
+  int n_token;
 } trunk_output;
+void trunk_free(trunk_output *trunk);  // zeroed is fine
+// The three arrays on the host: themselves, or copies in the arena.
+typedef struct {
+  const float *target_feat, *single, *pair;
+} trunk_arrays;
+trunk_arrays trunk_on_host(const trunk_output *trunk, nf_arena *arena);
 
-// Algorithm 1, lines 1 to 14: embedding, templates, MSA, pairformer, recycled. Output lives in the arena.
+// Algorithm 1, lines 1 to 14: embedding, templates, MSA, pairformer, recycled. trunk_free is due if it succeeded.
 NF_CHECKED nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_options *options,
                                nf_arena *arena, trunk_output *ret_trunk);
 

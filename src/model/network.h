@@ -137,11 +137,18 @@ typedef struct {
   nf_tensor plddt, resolved;        // plddt_logits (c_s, A, bins), experimentally_resolved_logits (c_s, A, 2)
 } confidence_weights;
 
+// Grows when a stage needs more.
+typedef struct {
+  void *start;
+  size_t size;
+} stage_memory;
+
 struct nf_model {
   const nf_weights *weights;
   const nf_ops *ops;
   nf_arena *arena;       // block arrays
   char *copies;          // of all records, on a device that cannot read the host's
+  stage_memory *memory;  // of such a device: what stages work in, one after another
   model_dims dims;
   int c_cond_pair, c_cond;  // diffusion conditioning channels
   int c_template;
@@ -209,8 +216,15 @@ void trace_tensor(const nf_context *context, const nf_trace *trace, const char *
 void trace_subsets(const nf_context *context, const nf_trace *trace, const char *prefix, const char *name, nf_tensor t,
                    int64_t n_subset_full);
 
+// A trunk's output as tensors (of none in a dry run: their shapes). Bytes of it.
+typedef struct {
+  nf_tensor target, single, pair;
+} trunk_tensors;
+trunk_tensors trunk_as_tensors(const nf_model *model, const trunk_output *opt_trunk, int64_t n_token);
+int64_t trunk_bytes(const nf_model *model, int64_t n_token);
+
 // A run in two passes: `body` first counts in a dry context, then computes in memory of that size, taken from the
-// system (or the device) and given back. plan NULL: all resident.
+// system and given back, or from what the model keeps of the device's. plan NULL: all resident.
 typedef void (*model_body)(nf_context *context, void *arguments);
 NF_CHECKED nf_status model_run_body(const nf_model *model, const memory_plan *plan, model_body body, void *arguments);
 nf_context model_dry_context(const nf_model *model, const memory_plan *plan);

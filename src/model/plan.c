@@ -36,7 +36,7 @@ typedef struct {
 static held_bytes count_held(const nf_model *model, const model_inputs *inputs, int n_row, int n_samples) {
   int64_t n = inputs->n_token, f = sizeof(float), slots = n * inputs->n_slot, bins = tensor_last(model->distogram),
           sizes = (2 * n + 1) * tensor_last(model->confidence.pae);
-  int64_t trunk = (n * (model->dims.c_target + model->dims.c_s) + n * n * model->dims.c_z) * f;
+  int64_t trunk = trunk_bytes(model, n);
   int64_t positions = n_samples * slots * 3 * f, contacts = n * n * f, confidences = (4 * n * n + 2 * slots) * f;
   int64_t msa = (int64_t)n_row * n * (2 + f) + n * f, in = inputs_bytes(inputs);
   return (held_bytes){.trunk = trunk + in + msa,
@@ -60,8 +60,13 @@ static void fill(const nf_model *model, const job_size *size, const model_inputs
   bool one = model->ops->host_memory;
   count(model, &p->memory, inputs, size->n_row, size->n_samples, &p->costs);
   held_bytes held = count_held(model, inputs, size->n_row, size->n_samples);
-  int64_t weights = model->dims.n_values * (int64_t)sizeof(float), n = inputs->n_token;
+  int64_t weights = model->dims.n_values * (int64_t)sizeof(float), n = inputs->n_token;  // and what stays beside them
   int64_t base = size->host_used + weights, distogram = distogram_count(model, &p->memory, n).bytes;
+  if (!one) {  // the trunk's output stays on the device
+    int64_t out = trunk_bytes(model, n);
+    weights += out;
+    held = (held_bytes){held.trunk - out, held.diffusion - out, held.confidence - out, held.distogram - out};
+  }
   // What a sample leaves in the result, and what scores and files of one take.
   int64_t results = size->n_samples * (n * n + 4 * n * inputs->n_slot) * (int64_t)sizeof(float);
   p->features = (memory_need){base, one ? 0 : weights};

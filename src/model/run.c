@@ -11,22 +11,31 @@ nf_context model_dry_context(const nf_model *model, const memory_plan *plan) {
   return dry;
 }
 
+static void *grow(const nf_ops *ops, stage_memory *memory, size_t bytes) {
+  if (memory->size >= bytes && memory->start) return memory->start;
+  ops->release(memory->start);
+  memory->start = ops->allocate(bytes);
+  memory->size = memory->start ? bytes : 0;
+  return memory->start;
+}
+
 nf_status model_run_body(const nf_model *model, const memory_plan *plan, model_body body, void *arguments) {
   nf_context dry = model_dry_context(model, plan);
   body(&dry, arguments);
-  // Not from an arena: what a stage worked in goes back to the system before the next one begins.
-  void *memory = model->ops->allocate(dry.peak);
+  // On the host not from an arena: what a stage worked in goes back to the system before the next one begins.
+  void *memory = model->memory ? grow(model->ops, model->memory, dry.peak) : model->ops->allocate(dry.peak);
   if (!memory)
     return model->ops->host_memory
                ? nf_fail(NF_MEMORY, "the system refused the %.1f GiB that this stage works in: see nativefold plan",
                          (double)dry.peak / (1 << 30))
                : nf_fail(NF_MEMORY,
-                         "the device has not the %.1f GiB that this job needs: fold fewer tokens or use --device=cpu",
+                         "the GPU has not the %.1f GiB that this stage works in beside what is in use: fold fewer tokens, "
+                         "raise --gpu_memory_gib if it is set, or use --device=cpu",
                          (double)dry.peak / (1 << 30));
   nf_context context = context_create(model->ops, memory, dry.peak);
   context.chunk_rows = dry.chunk_rows;
   body(&context, arguments);
-  model->ops->release(memory);
+  if (!model->memory) model->ops->release(memory);
   return NF_OK;
 }
 

@@ -56,7 +56,8 @@ typedef struct {
   const trunk_options *options;
   msa_rows msa;
   nf_arena *arena;        // host scratch
-  trunk_output *output;   // on the host; NULL in a dry run
+  trunk_output *output;   // NULL in a dry run
+  nf_repetition *blocks;  // [n_pairformer_blocks]: of every pass; NULL in a dry run
   int64_t flops_before;   // FLOPs before the first pass
   bool stopped;           // by the keeper
 } trunk_arguments;
@@ -108,18 +109,24 @@ static void msa_module(nf_context *context, const trunk_arguments *a, nf_tensor 
   context_reset(context, mark);
 }
 
+typedef struct {
+  const pairformer_weights *weights;
+  nf_tensor pair, single, mask;
+} block_arguments;
+static void run_block(nf_context *context, void *arguments) {
+  block_arguments *a = arguments;
+  pairformer_block(context, a->weights, a->pair, a->single, a->mask);
+}
+
 static void trunk_body(nf_context *context, void *arguments) {
   trunk_arguments *a = arguments;
   const nf_model *model = a->model;
   const model_inputs *inputs = a->inputs;
   const nf_batch *batch = inputs->batch;
   const nf_trace *trace = a->options->trace;
-  int64_t n = inputs->n_token, c_z = model->dims.c_z, c_s = model->dims.c_s, c_target = model->dims.c_target;
-  trunk_output none = {0}, *out = a->output ? a->output : &none;
-  nf_tensor target = context_result(context, out->target_feat, tensor_2(NULL, n, c_target)),
-            single = context_result(context, out->single, tensor_2(NULL, n, c_s)),
-            pair = context_result(context, out->pair, tensor_3(NULL, n, n, c_z));
-  const nf_tensor kept[] = {target, single, pair};
+  int64_t n = inputs->n_token, c_z = model->dims.c_z;
+  const trunk_tensors t = trunk_as_tensors(model, a->output, n);  // the output is worked on in place
+  const nf_tensor target = t.target, single = t.single, pair = t.pair, kept[] = {target, single, pair};
   stage_state state = {.n_arrays = 3};
   nf_tensor left = CONTEXT_2(context, n, c_z), right = CONTEXT_2(context, n, c_z),
             msa_target = CONTEXT_2(context, n, model->dims.c_m);
@@ -186,19 +193,20 @@ static void trunk_body(nf_context *context, void *arguments) {
     tick(context, a->options->ticker);
   blocks:
     for (int i = from; i < model->dims.n_pairformer_blocks; i++) {
-      pairformer_block(context, &model->pairformer[i], pair, single, mask);
+      block_arguments block = {&model->pairformer[i], pair, single, mask};
+      if (a->blocks) context_repeat(context, &a->blocks[i], run_block, &block);
+      else run_block(context, &block);
       tick(context, a->options->ticker);
       bool ends = i + 1 == model->dims.n_pairformer_blocks;
       stage_state now = {.done = pass + ends, .within = ends ? 0 : i + 1, .n_arrays = 3};
       a->stopped = !keeper_keep(context, a->options->keeper, now.done == passes, kept, &now);
-      if (a->stopped) return;
+      if (a->stopped) goto done;
     }
     trace_tensor(context, trace, prefix, "single", single);
     trace_tensor(context, trace, prefix, "pair", pair);
   }
-  context_return(context, out->target_feat, target);
-  context_return(context, out->single, single);
-  context_return(context, out->pair, pair);
+done:
+  for (int i = 0; a->blocks && i < model->dims.n_pairformer_blocks; i++) context_end_repeat(context, &a->blocks[i]);
 }
 
 nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_options *options, nf_arena *arena,
@@ -206,12 +214,27 @@ nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_op
   if (options->num_msa < 1) return nf_fail(NF_INPUT, "num_msa is %d, but the model reads at least one row", options->num_msa);
   if (options->num_recycles < 0) return nf_fail(NF_INPUT, "num_recycles is %d, but it counts from 0", options->num_recycles);
   int64_t n = batch->n_token;
-  ret_trunk->target_feat = nf_arena_alloc(arena, (size_t)(n * model->dims.c_target) * sizeof(float));
-  ret_trunk->single = nf_arena_alloc(arena, (size_t)(n * model->dims.c_s) * sizeof(float));
-  ret_trunk->pair = nf_arena_alloc(arena, (size_t)(n * n * model->dims.c_z) * sizeof(float));
+  size_t bytes = (size_t)trunk_bytes(model, n);
+  float *memory = model->ops->host_memory ? nf_arena_alloc(arena, bytes) : model->ops->allocate(bytes);
+  if (!memory)
+    return nf_fail(NF_MEMORY,
+                   "the GPU has not the %.1f GiB that the representation of %lld tokens takes: fold fewer tokens, raise "
+                   "--gpu_memory_gib if it is set, or use --device=cpu",
+                   (double)bytes / (1 << 30), (long long)n);
+  // The pair first: it is what must lie well.
+  *ret_trunk = (trunk_output){.pair = memory,
+                              .single = memory + n * n * model->dims.c_z,
+                              .target_feat = memory + n * n * model->dims.c_z + n * model->dims.c_s,
+                              .plan = options->plan,
+                              .model = model,
+                              .n_token = (int)n};
   nf_arena_mark mark = nf_arena_here(arena);
   model_inputs inputs;
-  NF_TRY(inputs_create(model, batch, arena, &inputs));
+  nf_status status = inputs_create(model, batch, arena, &inputs);
+  if (status != NF_OK) {
+    trunk_free(ret_trunk);
+    return status;
+  }
   trunk_arguments a = {.model = model, .inputs = &inputs, .options = options, .arena = arena, .output = ret_trunk};
   a.msa.most = options->num_msa;
   // Rows that count, at most: those with a mask, and the last one as often as the reference repeats it.
@@ -228,11 +251,37 @@ nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_op
   a.msa.mask = nf_arena_alloc(arena, (size_t)(a.msa.most * n) * sizeof(float));
   a.msa.column_mask = nf_arena_alloc(arena, (size_t)n * sizeof(float));
   a.msa.order = nf_arena_alloc(arena, (size_t)batch->n_row * sizeof(int32_t));
-  ret_trunk->plan = options->plan;
-  nf_status status = model_run_body(model, options->plan, trunk_body, &a);
+  a.blocks = NF_NEW(arena, nf_repetition, model->dims.n_pairformer_blocks);
+  status = model_run_body(model, options->plan, trunk_body, &a);
   if (status == NF_OK && a.stopped) status = nf_fail(NF_FAILED, "the trunk was stopped on request");
+  if (status != NF_OK) trunk_free(ret_trunk);
   nf_arena_reset(arena, mark);
   return status;
+}
+
+int64_t trunk_bytes(const nf_model *model, int64_t n) {
+  return (n * n * model->dims.c_z + n * (model->dims.c_s + model->dims.c_target)) * (int64_t)sizeof(float);
+}
+
+trunk_tensors trunk_as_tensors(const nf_model *model, const trunk_output *trunk, int64_t n) {
+  const trunk_output none = {0}, *t = trunk ? trunk : &none;
+  return (trunk_tensors){tensor_2(t->target_feat, n, model->dims.c_target), tensor_2(t->single, n, model->dims.c_s),
+                         tensor_3(t->pair, n, n, model->dims.c_z)};
+}
+
+void trunk_free(trunk_output *trunk) {
+  if (trunk->model && !trunk->model->ops->host_memory) trunk->model->ops->release(trunk->pair);
+  *trunk = (trunk_output){0};
+}
+
+trunk_arrays trunk_on_host(const trunk_output *trunk, nf_arena *arena) {
+  if (trunk->model->ops->host_memory) return (trunk_arrays){trunk->target_feat, trunk->single, trunk->pair};
+  int64_t n = trunk->n_token, bytes = trunk_bytes(trunk->model, n);
+  float *copy = nf_arena_alloc(arena, (size_t)bytes);
+  trunk->model->ops->download(copy, trunk->pair, (size_t)bytes);
+  return (trunk_arrays){.pair = copy,
+                        .single = copy + (trunk->single - trunk->pair),
+                        .target_feat = copy + (trunk->target_feat - trunk->pair)};
 }
 
 model_cost trunk_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs, int64_t n_row) {

@@ -115,8 +115,9 @@ TEST(sampling_and_confidence) {
   REQUIRE_OK(distogram_run(model, &batch, &trunk, arena, &distogram));
   hand_distogram(&trace, "full_", &distogram);
   int64_t n = batch.n_token, square[3] = {n, n, model_dimensions(model)->c_z}, rows[2] = {n, model_dimensions(model)->c_s};
-  trace.seam(&g, "full_pair_embeddings", NF_F32, 3, square, trunk.pair);
-  trace.seam(&g, "full_single_embeddings", NF_F32, 2, rows, trunk.single);
+  trunk_arrays arrays = trunk_on_host(&trunk, arena);
+  trace.seam(&g, "full_pair_embeddings", NF_F32, 3, square, arrays.pair);
+  trace.seam(&g, "full_single_embeddings", NF_F32, 2, rows, arrays.single);
   int64_t pair_shape[3] = {1, n, n}, atom_shape[3] = {1, n, batch.n_slot}, one[1] = {1};
   trace.seam(&g, "full_average_pde", NF_F32, 1, one, &confidence.average_pde);
   trace.seam(&g, "full_full_pae", NF_F32, 3, pair_shape, confidence.full_pae);
