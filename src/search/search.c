@@ -555,6 +555,14 @@ static void share_out(queue *q) {
   atomic_store(&q->share, left > 1 ? (n + left - 1) / left : n);
 }
 
+// Threads for a program that starts now. It keeps them to its end, so that it gets twice its share, for when others end
+// before it.
+static int threads_now(const queue *q) {
+  int n = q->search->n_processors, left = q->n_waiting + q->n_running, most = n < MAX_AUTO_CPU ? n : MAX_AUTO_CPU;
+  int twice = (2 * n + left - 1) / left;
+  return twice < most ? twice : most;
+}
+
 static void *work(void *context) {
   queue *q = context;
   nf_arena *arena = nf_arena_create();
@@ -569,7 +577,7 @@ static void *work(void *context) {
     }
     share_out(q);
     _Atomic(int) given = explicit_cpu(&q->search->options, k->database);
-    int share = atomic_load(&q->share), n_cpu = given > 0 ? given : share < MAX_AUTO_CPU ? share : MAX_AUTO_CPU;
+    int n_cpu = given > 0 ? given : threads_now(q);
     k->state = RUNNING;
     q->n_waiting--;
     q->n_running++;
