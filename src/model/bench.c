@@ -95,6 +95,14 @@ void model_made_up_batch(int n_token, int n_row, nf_arena *arena, nf_batch *ret_
   int n_atom = n_token * ATOMS;
   b.seq_length[0] = n_token;
   b.num_alignments[0] = n_row;
+  // What each gather reads from.
+  int32_t *const from_atoms[] = {b.pseudo_beta_shape, b.token_atoms_to_queries_shape, b.polymer_ligand_atom_shape},
+                 *const from_queries[] = {b.queries_to_keys_shape, b.queries_to_token_atoms_shape},
+                 *const from_tokens[] = {b.tokens_to_queries_shape, b.tokens_to_keys_shape, b.polymer_ligand_shape,
+                                         b.ligand_ligand_shape};
+  for (int i = 0; i < 3; i++) from_atoms[i][0] = n_token, from_atoms[i][1] = SLOTS;
+  for (int i = 0; i < 2; i++) from_queries[i][0] = b.n_subset, from_queries[i][1] = QUERIES;
+  for (int i = 0; i < 4; i++) from_tokens[i][0] = n_token;
   for (int i = 0; i < n_token; i++) {
     b.residue_index[i] = b.token_index[i] = i + 1;
     b.aatype[i] = i * 7 % 20;
