@@ -1,7 +1,9 @@
 // Triangle attention, in place on the pair tensor. In bf16 for the sizes of the network, else by the general products.
 #include "tensor/cuda/flash.cuh"
 #include "tensor/cuda/gemm.cuh"
+#include "tensor/cuda/hopper.cuh"
 #include "tensor/cuda/panel.cuh"
+#include "tensor/cuda/triangle_rows.cuh"
 
 enum { PANEL = 128 };  // rows of a tile
 
@@ -43,26 +45,15 @@ static void general_attention(nf_context *context, const op_triangle_attention *
 
 // ---- triangle attention in bf16 ----
 
-// The bias of 16 queries and 32 keys lies as a left operand of the matrix units: 8 values a lane for each 16 keys,
-// (H, query_tiles, key_tiles, 2, 32, 8), in units of log2. A masked key has -10^4, far below any score yet near enough for
-// fp32 to hold both; what lies beyond the last key the least finite value: the units multiply it by 0, too.
-typedef struct {
-  bf16 *data;
-  int query_tiles, key_tiles;
-} bias_tiles;
-static __device__ __forceinline__ int64_t bias_at(const bias_tiles &b, int head, int q, int k) {
-  int lane = q % 8 * 4 + k % 8 / 2, at = (k % 16 / 8 * 2 + q % 16 / 8) * 2 + k % 2;
-  return (((((int64_t)head * b.query_tiles + q / 16) * b.key_tiles + k / 32) * 2 + k % 32 / 16) * 32 + lane) * 8 + at;
-}
 struct fill_words {
   uint32_t *to, value;
   __device__ void operator()(int64_t i) const { to[i] = value; }
 };
 
-// Rows j0 .. j0 + 127 of row i: q, k, v (rows or columns of the pair tensor, H, N, D) and the bias.
+// Rows j0 .. j0 + 127 of row i: q, k, v (rows or columns of the pair tensor, H, tokens, D; triangle_rows.cuh) and the bias.
 // w: (3, C, C) with permuted columns, then (C, 16) for the heads' bias.
 template <int C, int D>
-__global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, int n, const float *mask, op_norm norm,
+__global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, int n, int tokens, const float *mask, op_norm norm,
                                                               const bf16 *w, bool ending, bf16 *qkv, bias_tiles bias) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   enum { NT = C / 16, H = C / D };
@@ -72,7 +63,8 @@ __global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, in
   panel_weights(w, C, C, ws, C + 8);
   panel_weights(w + 3 * C * C, C, 16, wb, 24);
   copy_commit();
-  panel_norm<C>(x + ((int64_t)i * n + j0) * C, n - j0, norm.scale.data, norm.offset.data, h, warp * 16, 16);
+  // Tokens beyond the last, up to the padding, get values that are finite, to be multiplied by zero.
+  panel_norm<C>(x + ((int64_t)i * n + j0) * C, i < n ? n - j0 : 0, norm.scale.data, norm.offset.data, h, warp * 16, 16);
   for (int s = 0; s < 3; s++) {
     copy_wait<0>();
     __syncthreads();
@@ -86,7 +78,7 @@ __global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, in
 #pragma unroll
         for (int e = 0; e < 4; e++) {
           int j = j0 + wm + 16 * r + g + e / 2 * 8, head = 2 * t + e % 2;
-          if (j < n && head < H) bias.data[bias_at(bias, head, i, j)] = __float2bfloat16(mask[j] == 0 ? -1e4f : heads[r][0][e]);
+          if (i < n && j < n && head < H) bias.data[bias_at(bias, head, i, j)] = __float2bfloat16(mask[j] == 0 ? -1e4f : heads[r][0][e]);
         }
     }
     __syncthreads();
@@ -97,8 +89,8 @@ __global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, in
 #pragma unroll
       for (int e = 0; e < 2; e++) {
         int j = j0 + wm + 16 * r + g + 8 * e;
-        if (j >= n) continue;
-        int64_t row = ending ? j : i, token = ending ? i : j;
+        if (j >= (ending ? n : tokens)) continue;
+        int row = ending ? j : i, token = ending ? i : j;
 #pragma unroll
         for (int group = 0; group < NT / 4; group++) {
           int column = wn * (C / 2) + group * 32 + t * 8;
@@ -107,7 +99,8 @@ __global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, in
           v.y = pack_bf16(acc[r][4 * group + 1][2 * e], acc[r][4 * group + 1][2 * e + 1]);
           v.z = pack_bf16(acc[r][4 * group + 2][2 * e], acc[r][4 * group + 2][2 * e + 1]);
           v.w = pack_bf16(acc[r][4 * group + 3][2 * e], acc[r][4 * group + 3][2 * e + 1]);
-          *(uint4 *)(qkv + s * (int64_t)n * n * C + ((row * H + column / D) * n + token) * D + column % D) = v;
+          *(uint4 *)(qkv + s * (int64_t)n * tokens * C + ((int64_t)row * H + column / D) * tokens * D +
+                     swizzled<D>(token, column % D / 8)) = v;
         }
       }
   }
@@ -116,7 +109,7 @@ __global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, in
 // Attention of 128 queries in two rows at once: four warps of 32 queries for each row, which share the bias. Scores are
 // in units of log2. The sum of the weights comes from a product with ones, so it is that of the rounded weights.
 template <int D>
-__global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_head, const bf16 *q, const bf16 *k, const bf16 *v,
+__global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int tokens, int n_head, const bf16 *q, const bf16 *k, const bf16 *v,
                                                                 bias_tiles bias, bool ending, bf16 *o) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   enum { TILE = 64 * D, BIAS = 128 * 64, STAGE = 4 * TILE + BIAS, STAGES = 3, CHUNKS = D / 8, KD = D / 16, ND = D / 8 };
@@ -125,18 +118,14 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
   int tile = blockIdx.x % query_tiles, pair = blockIdx.x / query_tiles % row_pairs, head = blockIdx.x / query_tiles / row_pairs;
   int r0 = pair * 2, mine = warp / 4, row = r0 + mine < n ? r0 + mine : n - 1, q0 = tile * 128 + warp % 4 * 32;
 
-  auto place = [](int key, int c) {
-    return D == 32 ? key * 32 + ((c ^ (key >> 1 & 3)) * 8) : key * 16 + ((c ^ (key >> 2 & 1)) * 8);
-  };
   auto load = [&](int k0, int stage) {
     bf16 *to = panel_memory + stage * STAGE;
 #pragma unroll
     for (int s = 0; s < 4 * TILE / 8 / 256; s++) {
-      int at = threadIdx.x + 256 * s, c = at % CHUNKS, key = at / CHUNKS % 64, which = at / CHUNKS / 64;  // k, v of each row
+      int at = threadIdx.x + 256 * s, which = at * 8 / TILE;  // k, v of each row
       int from = r0 + which / 2 < n ? r0 + which / 2 : n - 1;
-      bool valid = k0 + key < n;
-      const bf16 *base = (which % 2 ? v : k) + ((int64_t)from * n_head + head) * n * D;
-      copy_async(to + which * TILE + place(key, c), base + (int64_t)(valid ? k0 + key : 0) * D + c * 8, valid);
+      const bf16 *base = (which % 2 ? v : k) + (((int64_t)from * n_head + head) * tokens + k0) * D;
+      copy_async(to + at * 8, base + at * 8 % TILE, true);
     }
 #pragma unroll
     for (int s = 0; s < BIAS / 8 / 256; s++) {
@@ -151,9 +140,9 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
   bf16 *queries = panel_memory + STAGES * STAGE + warp * 32 * D;
 #pragma unroll
   for (int s = 0; s < CHUNKS; s++) {
-    int at = lane + 32 * s, c = at % CHUNKS, query = at / CHUNKS;
-    bool valid = q0 + query < n;
-    copy_async(queries + place(query, c), q + (((int64_t)row * n_head + head) * n + (valid ? q0 + query : 0)) * D + c * 8, valid);
+    int at = lane + 32 * s;
+    bool valid = q0 + at / CHUNKS < tokens;
+    copy_async(queries + at * 8, q + (((int64_t)row * n_head + head) * tokens + (valid ? q0 : 0)) * D + at * 8, valid);
   }
   // Scores come out less the maximum so far, negated here as the product's start: rows g and g + 8 of each 16 queries.
   float out[2][ND][4] = {}, sums[2][4] = {}, start[2][4] = {};
@@ -187,11 +176,11 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
       for (int l = 0; l < KD; l++) {
         uint32_t fq[2][4];
 #pragma unroll
-        for (int i = 0; i < 2; i++) load_matrix(fq[i], queries + place(16 * i + mq % 2 * 8 + r8, 2 * l + mq / 2));
+        for (int i = 0; i < 2; i++) load_matrix(fq[i], queries + swizzled<D>(16 * i + mq % 2 * 8 + r8, 2 * l + mq / 2));
 #pragma unroll
         for (int j = 0; j < 4; j += 2) {
           uint32_t fb[4];
-          load_matrix(fb, ks + place(half * 32 + 8 * j + mq / 2 * 8 + r8, 2 * l + mq % 2));
+          load_matrix(fb, ks + swizzled<D>(half * 32 + 8 * j + mq / 2 * 8 + r8, 2 * l + mq % 2));
 #pragma unroll
           for (int i = 0; i < 2; i++) {
             mma_bf16(score[i][j], fq[i], fb[0], fb[1]);
@@ -245,7 +234,7 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
 #pragma unroll
         for (int j = 0; j < ND; j += 2) {
           uint32_t fb[4];
-          load_matrix_transposed(fb, vs + place(half * 32 + 16 * l + mq % 2 * 8 + r8, j + mq / 2));
+          load_matrix_transposed(fb, vs + swizzled<D>(half * 32 + 16 * l + mq % 2 * 8 + r8, j + mq / 2));
 #pragma unroll
           for (int i = 0; i < 2; i++) {
             mma_bf16(out[i][j], weights[i][l], fb[0], fb[1]);
@@ -272,12 +261,12 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int n_hea
 
 // A masked row sees all keys alike, as the reference has it: the mean of v. A block a row, a thread a channel.
 template <int D>
-__global__ void average_masked_kernel(int n, const bf16 *v, const float *mask, bool ending, bf16 *o) {
+__global__ void average_masked_kernel(int n, int tokens, const bf16 *v, const float *mask, bool ending, bf16 *o) {
   int row = blockIdx.x, c = blockDim.x, l = threadIdx.x;
   if (mask[row] != 0) return;
-  const bf16 *values = v + ((int64_t)row * (c / D) + l / D) * n * D + l % D;
+  const bf16 *values = v + ((int64_t)row * (c / D) + l / D) * tokens * D + l % 8;
   float sum = 0;
-  for (int k = 0; k < n; k++) sum += __bfloat162float(values[(int64_t)k * D]);
+  for (int k = 0; k < n; k++) sum += __bfloat162float(values[swizzled<D>(k, l % D / 8)]);
   bf16 mean = __float2bfloat16(sum / (float)n);
   for (int q = 0; q < n; q++) o[(ending ? (int64_t)q * n + row : (int64_t)row * n + q) * c + l] = mean;
 }
@@ -292,14 +281,19 @@ static void launch_attention(const op_triangle_attention *a, int n, const bf16 *
     allow_shared(attention_rows_kernel<D>, rows);
     allowed = true;
   }
-  dim3 grid((unsigned)n, (unsigned)ceil_div(n, PANEL));
-  int64_t size = (int64_t)n * n * C;
-  attention_in_kernel<C, D><<<grid, 256, in, cuda_stream>>>(a->x.data, n, a->mask.data, a->norm, w, a->ending, qkv, bias);
+  int tokens = (int)round_up(n, TRIANGLE_KEYS);
+  dim3 grid((unsigned)(a->ending ? tokens : n), (unsigned)ceil_div(n, PANEL));
+  int64_t size = (int64_t)n * tokens * C;
+  attention_in_kernel<C, D><<<grid, 256, in, cuda_stream>>>(a->x.data, n, tokens, a->mask.data, a->norm, w, a->ending, qkv, bias);
   CUDA_CHECK(cudaGetLastError());
-  attention_rows_kernel<D><<<(unsigned)(C / D * ceil_div(n, 2) * ceil_div(n, 128)), 256, rows, cuda_stream>>>(
-      n, C / D, qkv, qkv + size, qkv + 2 * size, bias, a->ending, o);
-  CUDA_CHECK(cudaGetLastError());
-  average_masked_kernel<D><<<(unsigned)n, C, 0, cuda_stream>>>(n, qkv + 2 * size, a->mask.data, a->ending, o);
+  if (hopper()) {
+    triangle_rows_hopper(n, C / D, D, qkv, qkv + size, qkv + 2 * size, bias, a->ending, o);
+  } else {
+    attention_rows_kernel<D><<<(unsigned)(C / D * ceil_div(n, 2) * ceil_div(n, 128)), 256, rows, cuda_stream>>>(
+        n, tokens, C / D, qkv, qkv + size, qkv + 2 * size, bias, a->ending, o);
+    CUDA_CHECK(cudaGetLastError());
+  }
+  average_masked_kernel<D><<<(unsigned)n, C, 0, cuda_stream>>>(n, tokens, qkv + 2 * size, a->mask.data, a->ending, o);
   CUDA_CHECK(cudaGetLastError());
   panel_gated_out(a->x.data, C, n, n, &a->norm, o, wg, wo);
 }
@@ -313,8 +307,8 @@ CUDA_OP(triangle_attention) {
   } else {
     const float log2_e = 1.44269504f;
     bf16 *w = scratch<bf16>(context, 3 * c * c + 16 * c), *wg = scratch<bf16>(context, c * c), *wo = scratch<bf16>(context, c * c);
-    bf16 *qkv = scratch<bf16>(context, 3 * n * n * c), *o = scratch<bf16>(context, n * n * c);
-    bias_tiles bias = {NULL, (int)(round_up(n, 128) / 16), (int)(round_up(n, 64) / 32)};
+    bf16 *qkv = scratch<bf16>(context, 3 * n * round_up(n, TRIANGLE_KEYS) * c), *o = scratch<bf16>(context, n * n * c);
+    bias_tiles bias = {NULL, (int)(round_up(n, TRIANGLE_QUERIES) / 16), (int)(round_up(n, TRIANGLE_KEYS) / 32)};
     int64_t bias_count = n_head * bias.query_tiles * bias.key_tiles * 512;
     bias.data = scratch<bf16>(context, bias_count);
     if (!context->dry) {

@@ -1,0 +1,31 @@
+// Triangle attention's inner part: what its kernels agree on.
+#ifndef NF_TENSOR_CUDA_TRIANGLE_ROWS_CUH
+#define NF_TENSOR_CUDA_TRIANGLE_ROWS_CUH
+
+#include "tensor/cuda/common.cuh"
+
+// The bias of 16 queries and 32 keys lies as the matrix units hold a sum: 8 values a lane for each 16 keys,
+// (H, query_tiles, key_tiles, 2, 32, 8), in units of log2. A masked key has -10^4, far below any score yet near enough for
+// fp32 to hold both; what lies beyond the last key the least finite value: the units multiply it by 0, too.
+typedef struct {
+  bf16 *data;
+  int query_tiles, key_tiles;
+} bias_tiles;
+static __device__ __forceinline__ int64_t bias_at(const bias_tiles &b, int head, int q, int k) {
+  int lane = q % 8 * 4 + k % 8 / 2, at = (k % 16 / 8 * 2 + q % 16 / 8) * 2 + k % 2;
+  return (((((int64_t)head * b.query_tiles + q / 16) * b.key_tiles + k / 32) * 2 + k % 32 / 16) * 32 + lane) * 8 + at;
+}
+enum { TRIANGLE_QUERIES = 192, TRIANGLE_KEYS = 64 };  // sizes to which queries and keys of the bias are padded
+
+// q, k and v: (N, H, tokens, D), tokens N rounded up to TRIANGLE_KEYS. A token's chunks of 8 channels lie where shared memory wants
+// them (the swizzle of 64 or 32 bytes of the matrix units), so that a tile is one run of bytes.
+template <int D>
+static __host__ __device__ __forceinline__ int swizzled(int token, int chunk) {
+  return D == 32 ? token * 32 + ((chunk ^ (token >> 1 & 3)) * 8) : token * 16 + ((chunk ^ (token >> 2 & 1)) * 8);
+}
+
+// On Hopper (hopper.cuh): o (N, N, H D), rows or columns of the pair tensor. d: 16 or 32.
+void triangle_rows_hopper(int n, int n_head, int d, const bf16 *q, const bf16 *k, const bf16 *v, bias_tiles bias, bool ending,
+                          bf16 *o);
+
+#endif
