@@ -322,6 +322,13 @@ static memory_ceiling ceiling_of(const nativefold_model *model, const nativefold
     if (room.bytes < INT64_MAX) ceiling.host = room.bytes + nf_memory_used().anonymous;
     ceiling.host_limit = room.source;
   }
+  int64_t there = model_device_free(model->network);
+  if (there > 0) {
+    // Weights are on the device already, and count in the plan; forms of them that ops keep do not.
+    const int64_t reserve = (int64_t)1 << 30;
+    ceiling.device = there + model_dimensions(model->network)->n_values * (int64_t)sizeof(float) - reserve;
+    ceiling.device_limit = "the GPU";
+  }
   return ceiling;
 }
 
@@ -581,9 +588,7 @@ static nf_status fold_seed(fold_run *r, uint32_t seed) {
   if (n_found == options->num_diffusion_samples) goto done;
 
   report_begin(&r->report, REPORT_FEATURES);
-  nf_progress_start(&progress, "features", 1);
   NF_TRY_GOTO(done, make_features(r->job, r->chemistry, seed, options, false, arena, &layout, &batch));
-  nf_progress_end(&progress);
   report_end(&r->report);
   keep_chains(r->result, &layout);
   NF_TRY_GOTO(done, forecast(r->model, r->to.name, &layout, &batch, options, &plan, &expected));

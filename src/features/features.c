@@ -109,8 +109,10 @@ nf_status features_create(const nf_job *job, const nf_ccd *ccd, uint32_t seed, c
                           nf_arena *arena, nf_layout *ret_layout, nf_batch *ret_batch) {
   nf_ccd *dictionary = NULL;
   reference_structure reference;
+  nf_progress progress;
   nf_status status;
-  NF_TRY(require_complete(job));
+  nf_progress_start(&progress, "features", 1);
+  NF_TRY_GOTO(done, require_complete(job));
   // The layout keeps components of the job's own dictionary, which live in the arena, not the dictionary.
   NF_TRY_GOTO(done, job_dictionary(job, ccd, arena, &dictionary));
   NF_TRY_GOTO(done, layout_create(job, dictionary, options->fix_standalone_glycans, arena, ret_layout));
@@ -121,12 +123,16 @@ nf_status features_create(const nf_job *job, const nf_ccd *ccd, uint32_t seed, c
   NF_TRY_GOTO(done, template_features(job, ret_layout, arena, ret_batch));
   NF_TRY_GOTO(done, bond_features(job, ret_layout, ret_batch));
   NF_TRY_GOTO(done, reference_features(job, ret_layout, ret_batch));
+  nf_progress_end(&progress);
+  // RDKit's part, on all cores, is told apart.
+  nf_progress_start(&progress, "conformers", 1);
   nf_arena_mark mark = nf_arena_here(arena);
   NF_TRY_GOTO(done, reference_create(job, ret_layout, seed, options, false, arena, &reference));
   reference_write(ret_layout, &reference, ret_batch);
   NF_TRY_GOTO(done, frame_features(job, ret_layout, options, arena, ret_batch));
   nf_arena_reset(arena, mark);
-  status = check_finite(job, ret_batch);
+  NF_TRY_GOTO(done, check_finite(job, ret_batch));
+  nf_progress_end(&progress);
 done:
   ccd_close(dictionary);
   return status;
