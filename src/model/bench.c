@@ -143,5 +143,11 @@ void model_made_up_batch(int n_token, int n_row, nf_arena *arena, nf_batch *ret_
   *ret_batch = b;
 }
 
+void model_wait(const nf_model *model) {
+  float value;
+  if (model->copies) model->ops->download(&value, model->copies, sizeof value);
+}
+int64_t model_device_peak(const nf_model *model, bool reset) { return model->ops->memory_peak(reset); }
+
 double model_measured_peak(const nf_model *model) { return device_measure_peak(model->ops); }
 const char *model_device(const nf_model *model) { return device_description(model->ops); }

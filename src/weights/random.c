@@ -92,7 +92,10 @@ static nf_status parse_row(const char *path, int line, char **fields, const int 
   return NF_OK;
 }
 
-// Rows are freed by the caller with free().
+extern const char weights_manifest_full[], weights_manifest_full_end[];
+static const char full_name[] = "manifest_full.tsv";  // by which the embedded one goes
+
+// Rows are freed by the caller with free(). path NULL: the embedded manifest.
 static nf_status read_manifest(const char *path, row **ret_rows, int *ret_n) {
   char *text, *rest, *fields[MAX_FIELDS];
   size_t size;
@@ -100,7 +103,13 @@ static nf_status read_manifest(const char *path, row **ret_rows, int *ret_n) {
   int n = 0, n_columns = 0, places[N_COLUMNS], line_number = 0;
   *ret_rows = NULL;
   *ret_n = 0;
-  NF_TRY(nf_file_read(path, &text, &size));
+  if (path) {
+    NF_TRY(nf_file_read(path, &text, &size));
+  } else {
+    size = (size_t)(weights_manifest_full_end - weights_manifest_full);
+    text = nf_strndup(weights_manifest_full, size);
+    path = full_name;
+  }
   nf_status status = NF_OK;
   nf_map *seen = nf_map_create();
   if (strlen(text) != size) {
@@ -205,6 +214,7 @@ nf_status weights_write_random(const char *manifest_path, const char *output_pat
   int n;
   weights_sink *sink = NULL;
   NF_TRY(read_manifest(manifest_path, &rows, &n));
+  if (!manifest_path) manifest_path = full_name;
   float *values = nf_alloc(CHUNK * sizeof(float));
   nf_status status;
   NF_TRY_GOTO(done, sink_open(output_path, NULL, 0, &sink));
