@@ -102,6 +102,10 @@ static nf_status refuse(const job_plan *p, const job_size *size, const char *nam
                  name, size->n_token, gib(need), device ? "GPU" : "host", limit, gib(allowed), flag, gib(need) + 0.05);
 }
 
+int64_t model_device_free(const nf_model *model) {
+  return model->ops->host_memory ? 0 : most(model->ops->memory_free(), 0);
+}
+
 int plan_distinct_templates(const nf_batch *batch) {
   int64_t slots = (int64_t)batch->n_token * batch->n_slot;
   int n = 0;

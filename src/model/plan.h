@@ -35,6 +35,10 @@ typedef struct {
   model_costs costs;   // of the plan chosen
 } job_plan;
 
+// Bytes of its own memory that the device can still give, beside the weights that it holds; 0 where host and device memory
+// are one.
+int64_t model_device_free(const nf_model *model);
+
 // Distinct templates of a batch: those without any atom are one.
 int plan_distinct_templates(const nf_batch *batch);
 
