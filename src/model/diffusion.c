@@ -461,5 +461,6 @@ model_cost diffusion_count(const nf_model *model, const memory_plan *plan, const
   diffusion_arguments a = {.model = model, .inputs = inputs, .options = &options, .plan = plan, .n_group = group};
   nf_context context = model_dry_context(model, plan);
   sample_body(&context, &a);
-  return (model_cost){(int64_t)context.peak, a.flops_before, context.flops - a.flops_before};
+  int64_t groups = (n_samples + group - 1) / group;  // each does what comes before the first step for itself
+  return (model_cost){(int64_t)context.peak, groups * a.flops_before, groups * (context.flops - a.flops_before)};
 }
