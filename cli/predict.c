@@ -211,6 +211,9 @@ static nf_status run(const predict_options *o, nf_arena *arena) {
   nf_search *search = NULL;
   search_options searching;
   predict_search_options(o, &searching);
+  if (o->resume && !searching.cache_dir) {
+    searching.cache_dir = nf_arena_printf(arena, "%s/.msa_cache", *o->output_dir ? o->output_dir : ".");
+  }
   nativefold_options options;
   fold_options(o, arena, &options);
   if (o->run_data_pipeline) NF_TRY(search_open(&searching, &search));

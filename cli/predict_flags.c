@@ -62,7 +62,8 @@ const flag_spec predict_flags[] = {
     F(FLAG_STRING, seqres_database_path, "${DB_DIR}/pdb_seqres_2022_09_28.fasta",
       "The PDB's sequences, for the template search."),
     F(FLAG_STRING, msa_cache, NULL,
-      "A directory where search results are kept, and found again by later runs. Default: none are kept."),
+      "A directory where search results are kept, and found again by later runs. Default: none are kept; with --resume "
+      "OUTPUT_DIR/.msa_cache."),
     F(FLAG_FLOAT, jackhmmer_dom_e, NULL,
       "jackhmmer's --domE; 1000, a hundred times HMMER's default, gives AlphaFold Server's deeper MSAs.", .max = 1e9),
     F(FLAG_BOOL, prefilter, "true",

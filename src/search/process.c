@@ -103,8 +103,8 @@ static bool open_ends(run *r) {
   return good;
 }
 
-// In the child: only calls that are safe after a fork of a program with threads.
-static _Noreturn void become(const run *r, pid_t parent, int null, int exec_error) {
+// In the child, which shares our memory until it is another program: it writes to its own variables alone.
+__attribute__((noinline)) static _Noreturn void become(const run *r, pid_t parent, int null, int exec_error) {
   int error = 0;
   sigset_t none;
   sigemptyset(&none);
@@ -123,6 +123,14 @@ static _Noreturn void become(const run *r, pid_t parent, int null, int exec_erro
   ssize_t written = write(exec_error, &error, sizeof error);
   (void)written;
   _exit(127);
+}
+
+// Not by fork: a job may fold meanwhile, in tens of gigabytes whose pages would all be marked as shared, and of which
+// some belong to a GPU's driver. -1: errno says why.
+__attribute__((noinline)) static pid_t start(const run *r, pid_t parent, int null, int exec_error) {
+  pid_t pid = vfork();
+  if (pid == 0) become(r, parent, null, exec_error);
+  return pid;
 }
 
 // Keeps the end of what the child says on standard error.
@@ -233,7 +241,7 @@ nf_status process_run(const process_spec *s, process_usage *opt_usage) {
   for (int i = 0; i < N_ENDS; i++) r.ends[i].ours = r.ends[i].theirs = -1;
   int theirs = -1, null = -1, error = 0, wait_status = 0;
   pid_t pid = -1, parent = getpid();
-  double start = nf_seconds();
+  double started = nf_seconds();
   nf_status status = NF_OK;
   // A child that ends before it has read all must not end us. Blocked for this thread alone, which takes the signal off
   // again if it came.
@@ -243,11 +251,10 @@ nf_status process_run(const process_spec *s, process_usage *opt_usage) {
   pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
 
   null = move_up(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (null < 0 || !open_ends(&r) || !make_pipe(&r.exec_error, &theirs) || (pid = fork()) < 0) {
+  if (null < 0 || !open_ends(&r) || !make_pipe(&r.exec_error, &theirs) || (pid = start(&r, parent, null, theirs)) < 0) {
     status = nf_fail(NF_FAILED, "%s: cannot be started: %s", s->label, strerror(errno));
     goto done;
   }
-  if (pid == 0) become(&r, parent, null, theirs);
   if (s->opt_pid) atomic_store(s->opt_pid, (int)pid);
   shut(&theirs);
   for (int i = 0; i < r.n_ends; i++) shut(&r.ends[i].theirs);
@@ -268,7 +275,7 @@ nf_status process_run(const process_spec *s, process_usage *opt_usage) {
   }
   if (s->opt_pid) atomic_store(s->opt_pid, 0);
   if (status == NF_OK) status = judge(&r, wait_status);
-  if (opt_usage) *opt_usage = (process_usage){usage.ru_maxrss, nf_seconds() - start};
+  if (opt_usage) *opt_usage = (process_usage){usage.ru_maxrss, nf_seconds() - started};
 done:
   shut(&null);
   shut(&theirs);

@@ -47,16 +47,20 @@ sequence=$(grep -v '>' "$query")
 case "$sequence" in
   WWW*)
     [ -f "$dir/hang" ] && echo $$ >>"$dir/pids" && exec sleep 1000
-    [ -f "$dir/break" ] && echo "Error: out of luck" >&2 && exit 9 ;;
+    [ -f "$dir/break" ] && echo "Error: out of luck" >&2 && exit 9
+    case "$last" in *mgnify.fa) [ -f "$dir/break_one" ] && exit 9 ;; esac
+    echo x >>"$dir/searches" ;;
 esac
 printf '# STOCKHOLM 1.0\n\nquery %s\n//\n' "$sequence" >"$out"
 PROGRAM
 chmod +x "$dir/jackhmmer"
-run() {  # run OUTPUT_DIR STEPS
-  "$nativefold" predict --input_dir="$dir/jobs" --model_dir=data/demo --output_dir="$1" --device=cpu --num_recycles=1 \
-    --num_diffusion_samples=1 --diffusion_steps="$2" --force_output_dir --noprefilter --jackhmmer_binary_path="$dir/jackhmmer" \
+run() {  # run OUTPUT_DIR STEPS FLAG...
+  output=$1 steps=$2
+  shift 2
+  "$nativefold" predict --input_dir="$dir/jobs" --model_dir=data/demo --output_dir="$output" --device=cpu --num_recycles=1 \
+    --num_diffusion_samples=1 --diffusion_steps="$steps" --force_output_dir --noprefilter --jackhmmer_binary_path="$dir/jackhmmer" \
     --uniref90_database_path="$dir/db/uniref90.fa" --small_bfd_database_path="$dir/db/small_bfd.fa" \
-    --mgnify_database_path="$dir/db/mgnify.fa" --uniprot_cluster_annot_database_path="$dir/db/uniprot.fa"
+    --mgnify_database_path="$dir/db/mgnify.fa" --uniprot_cluster_annot_database_path="$dir/db/uniprot.fa" "$@"
 }
 
 run "$dir" 300 >"$dir/said" 2>&1
@@ -72,6 +76,16 @@ check "a search that fails fails its job" test $? = 1
 check "and is told of there" grep -q "^FAILED .*job2.json: .*job2.json: chain A: jackhmmer on .*: failed with exit status 9: Error: out of luck" "$dir/said"
 check "the others are done" test -s "$dir/b/job1/job1_model.cif" -a -s "$dir/b/job3/job3_model.cif" -a ! -e "$dir/b/job2/job2_data.json"
 rm "$dir/break"
+
+# With --resume what is found is kept, be it that one program fails.
+rm -f "$dir/searches"
+touch "$dir/break_one"
+run "$dir/d" 2 --resume >"$dir/said" 2>&1
+check "one search of four fails" test $? = 1 -a "$(wc -l <"$dir/searches")" = 3
+rm "$dir/break_one"
+check "and is the one that is left to do" run "$dir/d" 2 --noforce_output_dir --resume
+check "so that there were four in all" test "$(wc -l <"$dir/searches")" = 4
+check "and the job is done" test -s "$dir/d/job2/job2_model.cif"
 
 # The first job folds, the second one's search hangs: then the signal comes.
 touch "$dir/hang"
