@@ -33,6 +33,7 @@ struct nativefold_model {
   nf_weights *weights;
   nf_model *network;
   output_origin origin;
+  _Atomic uint64_t *weights_sum;  // made when a fold first asks for it
 };
 
 // What the jobs of one file share.
@@ -107,6 +108,7 @@ int nativefold_open_model(const char *model_dir, const char *device, nativefold_
   m->origin.is_alphafold3 = weights_is_alphafold3(m->weights);
   m->origin.model_notice = notice_for(m->weights);
   m->origin.has_model_id = weights_identifier(m->weights, m->origin.model_id);
+  m->weights_sum = nf_calloc(1, sizeof *m->weights_sum);
   *ret_model = m;
   return NF_OK;
 fail:
@@ -118,6 +120,7 @@ void nativefold_free_model(nativefold_model *model) {
   if (!model) return;
   model_free(model->network);
   weights_close(model->weights);
+  free(model->weights_sum);
   free(model);
 }
 
@@ -680,9 +683,10 @@ static const char *device_kind(const nf_model *network, nf_arena *arena) {
 }
 
 static nf_status open_resume(fold_run *r, bool *ret_is_complete) {
+  if (*r->model->weights_sum == 0) *r->model->weights_sum = resume_weights_sum(r->model->weights);
   resume_run run = {.version = NATIVEFOLD_VERSION,
                     .device = device_kind(r->model->network, r->result->arena),
-                    .weights = resume_weights_sum(r->model->weights),
+                    .weights = *r->model->weights_sum,
                     .options = options_sum(r->options)};
   if (r->job->features_path) NF_TRY(resume_file_sum(r->job->features_path, &run.job));
   else NF_TRY(resume_job_sum(&r->job->job, r->to.dir, &run.job));

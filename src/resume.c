@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@
 #include "model/checkpoint.h"
 
 #define FOLDER ".nativefold"
-static const double seconds_between = 300;  // states within a stage
+// States within a stage: this far apart, and so far that writing takes no more than a twentieth of the time.
+static const double seconds_between = 300, share_between = 20;
 
 // ---- Sums
 
@@ -174,7 +176,7 @@ struct resume {
   const volatile int *stop;
   uint32_t seed;
   uint64_t features;
-  double written;  // when a state was
+  double written, took;  // when the last state was written, and how long that took
   nf_keeper keeper;
 };
 
@@ -323,7 +325,7 @@ static bool restore(void *context, stage_state *state) {
 
 static bool wanted(void *context) {
   const resume *r = context;
-  return (r->stop && *r->stop) || nf_seconds() - r->written > seconds_between;
+  return (r->stop && *r->stop) || nf_seconds() - r->written > fmax(seconds_between, share_between * r->took);
 }
 
 static bool keep(void *context, const stage_state *state) {
@@ -336,9 +338,11 @@ static bool keep(void *context, const stage_state *state) {
     content.arrays[i] = state->arrays[i];
     content.bytes[i] = (uint64_t)state->counts[i] * sizeof(float);
   }
+  double start = nf_seconds();
   if (checkpoint_write(path, &id, &content) != NF_OK) nf_warn("%s; the run goes on without this checkpoint", nf_message());
   free(path);
   r->written = nf_seconds();
+  r->took = r->written - start;
   return !(r->stop && *r->stop);
 }
 
