@@ -11,7 +11,8 @@ typedef struct {
   const char *json_path, *features, *model_dir;
   int64_t num_recycles, num_diffusion_samples, diffusion_steps;
   int device;
-  double host_memory_gib;
+  double gpu_memory_gib, host_memory_gib;
+  int64_t gpu_device;
 } plan_options;
 
 static const char *const device_names[] = {"auto", "cuda", "cpu", NULL};
@@ -24,6 +25,8 @@ static const flag_spec specs[] = {
     FLAG(FLAG_INT, plan_options, num_diffusion_samples, "5", "Structures drawn for each seed.", .min = 1, .max = 1000),
     FLAG(FLAG_INT, plan_options, diffusion_steps, "200", "Denoising steps.", .min = 1, .max = 100000),
     FLAG(FLAG_ENUM, plan_options, device, "auto", "Where to compute.", .choices = device_names),
+    FLAG(FLAG_INT, plan_options, gpu_device, "0", "Which of the visible GPUs to use, from 0.", .max = 1023),
+    FLAG(FLAG_FLOAT, plan_options, gpu_memory_gib, NULL, "The most GPU memory to use, in GiB. Default: what is free."),
     FLAG(FLAG_FLOAT, plan_options, host_memory_gib, NULL, "The most host memory to use, in GiB. Default: what is free."),
 };
 enum { N_SPECS = sizeof specs / sizeof *specs };
@@ -37,6 +40,7 @@ static nf_status run(const plan_options *o) {
   options.num_recycles = (int)o->num_recycles;
   options.num_diffusion_samples = (int)o->num_diffusion_samples;
   options.diffusion_steps = (int)o->diffusion_steps;
+  options.gpu_memory_gib = o->gpu_memory_gib > 0 ? o->gpu_memory_gib : 0;
   options.host_memory_gib = o->host_memory_gib > 0 ? o->host_memory_gib : 0;  // NaN: not given
   nativefold_chemistry *chemistry = NULL;
   nativefold_model *model = NULL;
@@ -50,6 +54,7 @@ static nf_status run(const plan_options *o) {
     NF_TRY_GOTO(done, nativefold_check_filled(job, false));
     NF_TRY_GOTO(done, nativefold_open_chemistry(NULL, &chemistry));
   }
+  nativefold_choose_gpu((int)o->gpu_device, o->gpu_memory_gib);
   NF_TRY_GOTO(done, nativefold_open_model(o->model_dir, device_names[o->device], &model));
   status = nativefold_plan(model, chemistry, job, &options, &f);
   if (f.n_tokens) report_print_forecast(stdout, &f, nativefold_model_device(model));

@@ -81,6 +81,7 @@ static void fold_options(const predict_options *o, nf_arena *arena, nativefold_o
   int *buckets = NF_NEW(arena, int, o->buckets.n);
   for (int i = 0; i < o->buckets.n; i++) buckets[i] = (int)o->buckets.values[i];
   options->buckets = buckets;
+  options->gpu_memory_gib = o->gpu_memory_gib > 0 ? o->gpu_memory_gib : 0;
   options->host_memory_gib = o->host_memory_gib > 0 ? o->host_memory_gib : 0;  // NaN: not given
   options->resume = o->resume;
   options->start_again = o->force_output_dir;
@@ -232,6 +233,7 @@ static nf_status run(const predict_options *o, nf_arena *arena) {
   NF_TRY_GOTO(done, nf_dir_create(o->output_dir));
   if (o->run_inference) {
     double start = nf_seconds();
+    nativefold_choose_gpu((int)o->gpu_device, o->gpu_memory_gib);
     NF_TRY_GOTO(done, nativefold_open_model(o->model_dir, device_names[o->device], &model));
     nf_note("model %s, opened in %.2f s", nativefold_model_name(model), nf_seconds() - start);
     if (*nativefold_model_notice(model)) nf_note("%s", nativefold_model_notice(model));

@@ -147,8 +147,7 @@ bool predict_parse_date(const char *text, int *ret_day) {
 
 // Flags that change nothing: JAX's own, and those of what this version does not do yet (GPUs).
 static void note_idle_flags(const flag_result *result) {
-  static const char *const idle[] = {"jax_compilation_cache_dir", "flash_attention_implementation", "gpu_device",
-                                     "gpu_memory_gib", "offload"};
+  static const char *const idle[] = {"jax_compilation_cache_dir", "flash_attention_implementation", "offload"};
   nf_str names = {0};
   for (int i = 0; i < n_predict_flags; i++) {
     const char *name = predict_flags[i].name;

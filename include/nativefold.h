@@ -55,6 +55,8 @@ void nativefold_free_chemistry(nativefold_chemistry *chemistry);  // NULL is fin
 
 // model_dir: a directory (or one file) of weights in AlphaFold 3's record format. device: "cpu", "cuda" or "auto".
 int nativefold_open_model(const char *model_dir, const char *device, nativefold_model **ret_model);
+// Before the first model is opened: which of the visible GPUs to use, from 0, and the most of its memory (0: what is free).
+void nativefold_choose_gpu(int gpu_device, double memory_gib);
 void nativefold_free_model(nativefold_model *model);  // NULL is fine
 const char *nativefold_model_name(const nativefold_model *model);    // "AlphaFold 3", "demo", ...
 const char *nativefold_model_notice(const nativefold_model *model);  // what these weights can and cannot do
@@ -105,6 +107,7 @@ typedef struct {
   bool save_pde;                 // false: PDE in confidences.json
   bool rank_chirality;           // false: inverted stereo centres of ligands lower the ranking score
   bool quiet;                    // no progress, no table
+  double gpu_memory_gib;         // as nativefold_choose_gpu was told, for messages
   double host_memory_gib;        // the most host memory to use; 0: what machine and control groups allow
   // With resume, the output directory keeps what is computed, so that the same call goes on after an interruption, with
   // the same files. A directory that is of another run is refused, or, with start_again, made anew.

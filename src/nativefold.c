@@ -23,6 +23,7 @@
 #include "resume.h"
 #include "score/score.h"
 #include "search/search.h"
+#include "tensor/device.h"
 #include "weights/weights.h"
 
 struct nativefold_chemistry {
@@ -97,12 +98,17 @@ static const char *notice_for(const nf_weights *weights) {
   return "";
 }
 
+void nativefold_choose_gpu(int gpu_device, double memory_gib) {
+  device_choose_gpu(gpu_device, memory_gib > 0 ? (int64_t)(memory_gib * (1 << 30)) : 0);
+}
+
 int nativefold_open_model(const char *model_dir, const char *device, nativefold_model **ret_model) {
   *ret_model = NULL;
   nativefold_model *m = nf_calloc(1, sizeof *m);
   nf_status status;
   NF_TRY_GOTO(fail, weights_open(model_dir, &m->weights));
   NF_TRY_GOTO(fail, model_create(m->weights, device, &m->network));
+  if (strcmp(device, "auto") == 0 && !model_on_gpu(m->network)) nf_note("no GPU: %s; folding on the CPU", device_problem());
   m->origin.version = NATIVEFOLD_VERSION;
   m->origin.model_name = weights_model_name(m->weights);
   m->origin.is_alphafold3 = weights_is_alphafold3(m->weights);
@@ -325,13 +331,8 @@ static memory_ceiling ceiling_of(const nativefold_model *model, const nativefold
     if (room.bytes < INT64_MAX) ceiling.host = room.bytes + nf_memory_used().anonymous;
     ceiling.host_limit = room.source;
   }
-  int64_t there = model_device_free(model->network);
-  if (there > 0) {
-    // Weights are on the device already, and count in the plan; forms of them that ops keep do not.
-    const int64_t reserve = (int64_t)1 << 30;
-    ceiling.device = there + model_dimensions(model->network)->n_values * (int64_t)sizeof(float) - reserve;
-    ceiling.device_limit = "the GPU";
-  }
+  ceiling.device = model_device_room(model->network);
+  ceiling.device_limit = options->gpu_memory_gib > 0 ? "--gpu_memory_gib" : "the GPU";
   return ceiling;
 }
 

@@ -149,5 +149,7 @@ void model_wait(const nf_model *model) {
 }
 int64_t model_device_peak(const nf_model *model, bool reset) { return model->ops->memory_peak(reset); }
 
+bool model_on_gpu(const nf_model *model) { return !model->ops->host_memory; }
+
 double model_measured_peak(const nf_model *model) { return device_measure_peak(model->ops); }
 const char *model_device(const nf_model *model) { return device_description(model->ops); }

@@ -186,6 +186,7 @@ NF_CHECKED nf_status model_time_diffusion_transformer(const nf_model *model, int
 void model_wait(const nf_model *model);
 // The most bytes of the device's memory that were in use at once, weights included, since the last reset; 0 on the CPU.
 int64_t model_device_peak(const nf_model *model, bool reset);
+bool model_on_gpu(const nf_model *model);
 // A batch of n_token made-up amino acids of eight atoms and n_row MSA rows, for timing whole passes.
 void model_made_up_batch(int n_token, int n_row, nf_arena *arena, nf_batch *ret_batch);
 // The device's fp32 peak of matrix products, FLOP/s, measured; and what the device is.

@@ -96,15 +96,18 @@ static nf_status refuse(const job_plan *p, const job_size *size, const char *nam
   if (strcmp(limit, flag) == 0)
     return nf_fail(NF_MEMORY, "%s: %d tokens need at least %.1f GiB of %s memory, but %s allows %.1f: raise it to %.1f", name,
                    size->n_token, gib(need), device ? "GPU" : "host", flag, gib(allowed), gib(need) + 0.05);
+  if (device)
+    return nf_fail(NF_MEMORY,
+                   "%s: %d tokens need at least %.1f GiB of GPU memory, but %s has %.1f: fold fewer tokens, take a larger "
+                   "card, or use --device=cpu",
+                   name, size->n_token, gib(need), limit, gib(allowed));
   return nf_fail(NF_MEMORY,
                  "%s: %d tokens need at least %.1f GiB of %s memory, but %s has %.1f: give it more, or, to run all the same, "
                  "set %s=%.1f",
                  name, size->n_token, gib(need), device ? "GPU" : "host", limit, gib(allowed), flag, gib(need) + 0.05);
 }
 
-int64_t model_device_free(const nf_model *model) {
-  return model->ops->host_memory ? 0 : most(model->ops->memory_free(), 0);
-}
+int64_t model_device_room(const nf_model *model) { return model->ops->memory_room(); }
 
 int plan_distinct_templates(const nf_batch *batch) {
   int64_t slots = (int64_t)batch->n_token * batch->n_slot;

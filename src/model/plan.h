@@ -35,9 +35,9 @@ typedef struct {
   model_costs costs;   // of the plan chosen
 } job_plan;
 
-// Bytes of its own memory that the device can still give, beside the weights that it holds; 0 where host and device memory
-// are one.
-int64_t model_device_free(const nf_model *model);
+// Bytes of its own memory that the device gives to the model and its jobs in all, by what is free and by the ceiling; 0
+// where host and device memory are one.
+int64_t model_device_room(const nf_model *model);
 
 // Distinct templates of a batch: those without any atom are one.
 int plan_distinct_templates(const nf_batch *batch);

@@ -295,7 +295,7 @@ struct nf_ops {
   void (*replay)(void *recording);
   void (*forget)(void *recording);
   int64_t (*memory_peak)(bool reset);  // most bytes that allocate ever had out at once (since the last reset)
-  int64_t (*memory_free)(void);        // bytes that allocate may still hand out, at most; host memory: -1, not known
+  int64_t (*memory_room)(void);        // most bytes that allocate may have out at once; host memory: 0, not known here
   void (*layer_norm)(nf_context *context, const op_layer_norm *a);
   void (*linear)(nf_context *context, const op_linear *a);
   void (*transition)(nf_context *context, const op_transition *a);

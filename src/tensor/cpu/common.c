@@ -99,7 +99,7 @@ static bool record(void) { return false; }
 static void *recorded(void) { return NULL; }
 static void replay(void *recording) { (void)recording; }
 static int64_t memory_peak(bool reset) { return (void)reset, 0; }
-static int64_t memory_free(void) { return -1; }
+static int64_t memory_room(void) { return 0; }
 
 // Each thread's best short burst, all at work at the same time: what the machine does when no one else wants it.
 static double measure_peak(void) {
@@ -134,7 +134,7 @@ static const char *description(void) {
 #define SHARED                                                                                                        \
   .allocate = allocate, .release = free, .upload = copy, .download = copy, .host_memory = true, .keep = keep,          \
   .record = record, .recorded = recorded, .replay = replay, .forget = replay, .memory_peak = memory_peak,              \
-  .memory_free = memory_free, .gather = cpu_gather,                                                                    \
+  .memory_room = memory_room, .gather = cpu_gather,                                                                    \
   .copy_columns = cpu_copy_columns, .scale = cpu_scale, .outer_sum = cpu_outer_sum,                                   \
   .relative_embed = cpu_relative_embed, .relative_concat = cpu_relative_concat, .add_rows = cpu_add_rows,             \
   .msa_embed = cpu_msa_embed, .distance_embed = cpu_distance_embed, .template_embed = cpu_template_embed,             \

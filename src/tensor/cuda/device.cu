@@ -65,11 +65,11 @@ static int64_t memory_peak(bool reset) {
   return peak;
 }
 
-static int64_t memory_free(void) {
+static int64_t memory_room(void) {
   size_t there = 0, all = 0;
   CUDA_CHECK(cudaMemGetInfo(&there, &all));
-  if (ceiling && (in_use > ceiling || ceiling - in_use < there)) there = in_use > ceiling ? 0 : ceiling - in_use;
-  return (int64_t)there;
+  there += in_use;
+  return (int64_t)(ceiling && ceiling < there ? ceiling : there);
 }
 
 // ---- Copies. They pass through memory that the GPU reads by itself: a few pieces in turn, so that the host fills or
@@ -171,6 +171,8 @@ static const char *description(void) {
 // A large layer in fp32 as the network has it (products in TF32); the best of a few.
 static double measure_peak(void) {
   enum { SIZE = 4096 };
+  static double best;  // measured once
+  if (best > 0) return best;
   size_t bytes = (size_t)SIZE * SIZE * sizeof(float);
   float *memory = (float *)cuda_allocate(3 * bytes);
   if (!memory) return 0;
@@ -190,7 +192,6 @@ static double measure_peak(void) {
     return 0;
   }
   nf_context context = context_create(cuda_ops(), rest, dry.peak);
-  double best = 0;
   for (int trial = 0; trial < 5; trial++) {
     CUDA_CHECK(cudaEventRecord(start, cuda_stream));
     cuda_linear(&context, &a);
@@ -223,7 +224,7 @@ static void fill_table(void) {
   table.replay = replay;
   table.forget = forget;
   table.memory_peak = memory_peak;
-  table.memory_free = memory_free;
+  table.memory_room = memory_room;
 #define FILL(op) table.op = cuda_##op
   FILL(layer_norm), FILL(linear), FILL(transition), FILL(triangle_multiply), FILL(triangle_attention), FILL(pair_logits);
   FILL(attention), FILL(atom_attention), FILL(outer_product_mean), FILL(pair_average), FILL(gather), FILL(copy_columns);
