@@ -5,18 +5,29 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/machine.h"
 
 static const char *const stage_names[REPORT_N_STAGES] = {"features", "trunk", "diffusion", "confidence"};
 
+static double cpu_seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 void report_begin(report *r, int stage) {
   r->stage = stage;
   r->started = nf_seconds();
+  r->cpu_started = cpu_seconds();
 }
 
-void report_end(report *r) { r->seconds[r->stage] += nf_seconds() - r->started; }
+void report_end(report *r) {
+  r->seconds[r->stage] += nf_seconds() - r->started;
+  r->cpu_seconds[r->stage] += cpu_seconds() - r->cpu_started;
+}
 
 void report_forecast(report *r, const nativefold_forecast *forecast) {
   r->has_forecast = true;
@@ -51,9 +62,9 @@ void report_print_forecast(FILE *out, const nativefold_forecast *f, const char *
   fprintf(out, "\n");
 }
 
-static json_t *stage_json(const nativefold_stage *s, double taken) {
-  return json_pack("{s:f, s:f, s:f, s:f}", "expected_host_bytes", s->host_bytes, "expected_device_bytes", s->device_bytes,
-                   "expected_seconds", s->seconds, "seconds", taken);
+static json_t *stage_json(const nativefold_stage *s, double taken, double cpu) {
+  return json_pack("{s:f, s:f, s:f, s:f, s:f}", "expected_host_bytes", s->host_bytes, "expected_device_bytes", s->device_bytes,
+                   "expected_seconds", s->seconds, "seconds", taken, "cpu_seconds", cpu);
 }
 
 nf_status report_write(const report *r, const char *path, const char *name, const char *dir, const char *device,
@@ -66,7 +77,7 @@ nf_status report_write(const report *r, const char *path, const char *name, cons
   if (r->has_forecast) {
     const nativefold_stage *stages[REPORT_N_STAGES] = {&f->features, &f->trunk, &f->diffusion, &f->confidence};
     json_t *all = json_object();
-    for (int i = 0; i < REPORT_N_STAGES; i++) json_object_set_new(all, stage_names[i], stage_json(stages[i], r->seconds[i]));
+    for (int i = 0; i < REPORT_N_STAGES; i++) json_object_set_new(all, stage_names[i], stage_json(stages[i], r->seconds[i], r->cpu_seconds[i]));
     json_object_set_new(root, "n_tokens", json_integer(f->n_tokens));
     json_object_set_new(root, "n_atoms", json_integer(f->n_atoms));
     json_object_set_new(root, "n_msa_rows", json_integer(f->n_msa_rows));

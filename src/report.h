@@ -9,7 +9,8 @@
 
 enum { REPORT_FEATURES, REPORT_TRUNK, REPORT_DIFFUSION, REPORT_CONFIDENCE, REPORT_N_STAGES };
 typedef struct {
-  double seconds[REPORT_N_STAGES], started;  // summed over seeds
+  double seconds[REPORT_N_STAGES], started;          // summed over seeds
+  double cpu_seconds[REPORT_N_STAGES], cpu_started;  // of all threads: tells of a machine that others use too
   int stage;
   bool has_forecast;
   nativefold_forecast forecast;  // of the first seed that was run
