@@ -92,7 +92,7 @@ $(BUILD)/%.o: %.S
 	$(call SAY,AS $<)
 	$(Q)$(CC) -Isrc -I. -MMD -MP -c $< -o $@
 $(BUILD)/src/chem/ccd_embedded.o: data/ccd_subset.bin
-$(BUILD)/src/weights/manifests.o: data/manifest_full.tsv
+$(BUILD)/src/weights/manifests.o: data/manifest_full.tsv data/manifest_tiny.tsv
 $(LIB): $(OBJECTS)
 	@rm -f $@
 	$(call SAY,AR $@)

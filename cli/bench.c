@@ -229,7 +229,7 @@ static nf_status run(const bench_options *o, bool parts, nf_arena *arena) {
     path = nf_arena_printf(arena, "%s/nativefold_random_full.nfw", tmp && *tmp ? tmp : "/tmp");
     if (access(path, R_OK) != 0) {
       nf_note("making seeded full-size weights in %s", path);
-      NF_TRY(weights_write_random(NULL, path));
+      NF_TRY(weights_write_random(":full", path));
     }
   }
   nf_weights *weights = NULL;

@@ -14,6 +14,7 @@ int cli_compare(int argc, char **argv);
 int cli_db(int argc, char **argv);
 int cli_combine(int argc, char **argv);
 int cli_bench(int argc, char **argv);
+int cli_selfcheck(int argc, char **argv);
 
 // Prints this thread's failure message on stderr as one line and returns the status.
 int cli_fail(int status);

@@ -24,6 +24,7 @@ static const struct {
     {"db", cli_db, "shard, check: sequence databases"},
     {"combine", cli_combine, "searched jobs of single chains into jobs of complexes"},
     {"compare", cli_compare, "root mean square distances between a prediction and a PDB or mmCIF file"},
+    {"selfcheck", cli_selfcheck, "is this machine's GPU (or CPU) right? every op and a small network, checked"},
     {"bench", cli_bench, "time the network's parts on this machine"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -92,10 +92,18 @@ static nf_status parse_row(const char *path, int line, char **fields, const int 
   return NF_OK;
 }
 
-extern const char weights_manifest_full[], weights_manifest_full_end[];
-static const char full_name[] = "manifest_full.tsv";  // by which the embedded one goes
+extern const char weights_manifest_full[], weights_manifest_full_end[], weights_manifest_tiny[], weights_manifest_tiny_end[];
 
-// Rows are freed by the caller with free(). path NULL: the embedded manifest.
+static nf_status manifest_text(const char *path, char **ret_text, size_t *ret_size) {
+  bool full = strcmp(path, ":full") == 0, tiny = strcmp(path, ":tiny") == 0;
+  if (!full && !tiny) return nf_file_read(path, ret_text, ret_size);
+  const char *from = full ? weights_manifest_full : weights_manifest_tiny;
+  *ret_size = (size_t)((full ? weights_manifest_full_end : weights_manifest_tiny_end) - from);
+  *ret_text = nf_strndup(from, *ret_size);
+  return NF_OK;
+}
+
+// Rows are freed by the caller with free().
 static nf_status read_manifest(const char *path, row **ret_rows, int *ret_n) {
   char *text, *rest, *fields[MAX_FIELDS];
   size_t size;
@@ -103,13 +111,7 @@ static nf_status read_manifest(const char *path, row **ret_rows, int *ret_n) {
   int n = 0, n_columns = 0, places[N_COLUMNS], line_number = 0;
   *ret_rows = NULL;
   *ret_n = 0;
-  if (path) {
-    NF_TRY(nf_file_read(path, &text, &size));
-  } else {
-    size = (size_t)(weights_manifest_full_end - weights_manifest_full);
-    text = nf_strndup(weights_manifest_full, size);
-    path = full_name;
-  }
+  NF_TRY(manifest_text(path, &text, &size));
   nf_status status = NF_OK;
   nf_map *seen = nf_map_create();
   if (strlen(text) != size) {
@@ -214,7 +216,6 @@ nf_status weights_write_random(const char *manifest_path, const char *output_pat
   int n;
   weights_sink *sink = NULL;
   NF_TRY(read_manifest(manifest_path, &rows, &n));
-  if (!manifest_path) manifest_path = full_name;
   float *values = nf_alloc(CHUNK * sizeof(float));
   nf_status status;
   NF_TRY_GOTO(done, sink_open(output_path, NULL, 0, &sink));

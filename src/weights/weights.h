@@ -46,7 +46,7 @@ const char *weights_model_name(const nf_weights *weights);
 bool weights_fourier(const nf_weights *weights, const float **ret_weight, const float **ret_bias, int *ret_n);
 
 // `nativefold weights random`: seeded weights by a manifest (docs/weights.md), as .bin, .bin.zst or .nfw by the
-// output's suffix. NULL: the embedded manifest of AlphaFold 3's size. Where the manifest has sums, values that do not add up to them are refused.
+// output's suffix. ":full" and ":tiny" are the embedded ones. Where the manifest has sums, values that do not add up to them are refused.
 NF_CHECKED nf_status weights_write_random(const char *manifest_path, const char *output_path);
 // `nativefold weights convert`: any readable form -> .bin, .bin.zst or .nfw by the output's suffix.
 NF_CHECKED nf_status weights_convert(const nf_weights *weights, const char *output_path);
