@@ -13,6 +13,7 @@ typedef struct {
   nf_model *model;
   nf_status status;  // of the first failure; binding goes on as a no-op after it
   size_t copied;     // bytes of the device's copies so far
+  float **copies;    // by record: its copy, or NULL; some records are bound more than once
 } binder;
 
 enum { ANY = -1 };  // an axis whose size the record gives
@@ -75,10 +76,13 @@ static nf_tensor bind(binder *b, const char *scope, const char *name, int n_stac
   if (n_stack) t.shape[axis++] = folded;
   for (int i = 0; i < n; i++) t.shape[axis++] = record->shape[n_stack + i];
   if (b->model->copies) {
-    size_t bytes = (size_t)record->count * sizeof(float);
-    t.data = (float *)(b->model->copies + b->copied);
-    b->model->ops->upload(t.data, record->values, bytes);
-    b->copied += copy_bytes(record);
+    float **copy = &b->copies[record - weights_at(b->model->weights, 0)];
+    if (!*copy) {
+      *copy = (float *)(b->model->copies + b->copied);
+      b->model->ops->upload(*copy, record->values, (size_t)record->count * sizeof(float));
+      b->copied += copy_bytes(record);
+    }
+    t.data = *copy;
   }
   return t;
 }
@@ -479,7 +483,7 @@ nf_status model_create(const nf_weights *weights, const char *device, nf_model *
     }
     ops->keep(model->copies, bytes);
   }
-  binder b = {.model = model};
+  binder b = {.model = model, .copies = NF_NEW(model->arena, float *, weights_count(weights))};
   bind_trunk(&b);
   bind_diffusion(&b);
   bind_confidence(&b);
