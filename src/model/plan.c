@@ -94,17 +94,17 @@ static nf_status refuse(const job_plan *p, const job_size *size, const char *nam
   const char *limit = device ? c->device_limit : c->host_limit, *flag = device ? "--gpu_memory_gib" : "--host_memory_gib";
   if (!limit) limit = "the machine";
   if (strcmp(limit, flag) == 0)
-    return nf_fail(NF_MEMORY, "%s: %d tokens need at least %.1f GiB of %s memory, but %s allows %.1f: raise it to %.1f", name,
-                   size->n_token, gib(need), device ? "GPU" : "host", flag, gib(allowed), gib(need) + 0.05);
+    return nf_fail(NF_MEMORY, "%s: %d tokens need at least %.2f GiB of %s memory, but %s allows %.2f: raise it to %.2f", name,
+                   size->n_token, gib(need), device ? "GPU" : "host", flag, gib(allowed), gib(need) + 0.01);
   if (device)
     return nf_fail(NF_MEMORY,
                    "%s: %d tokens need at least %.1f GiB of GPU memory, but %s has %.1f: fold fewer tokens, take a larger "
                    "card, or use --device=cpu",
                    name, size->n_token, gib(need), limit, gib(allowed));
   return nf_fail(NF_MEMORY,
-                 "%s: %d tokens need at least %.1f GiB of %s memory, but %s has %.1f: give it more, or, to run all the same, "
-                 "set %s=%.1f",
-                 name, size->n_token, gib(need), device ? "GPU" : "host", limit, gib(allowed), flag, gib(need) + 0.05);
+                 "%s: %d tokens need at least %.2f GiB of %s memory, but %s has %.2f: give it more, or, to run all the same, "
+                 "set %s=%.2f",
+                 name, size->n_token, gib(need), device ? "GPU" : "host", limit, gib(allowed), flag, gib(need) + 0.01);
 }
 
 int64_t model_device_room(const nf_model *model) { return model->ops->memory_room(); }

@@ -131,7 +131,7 @@ check "and named" grep -q "another job" "$dir/log"
 fold small --host_memory_gib=0.01
 status=$?
 check "too little memory ends with 3" test $status -eq 3
-check "with what is needed and the flag" grep -q "nativefold: .*tokens need at least .* GiB of host memory, but --host_memory_gib allows 0.0: raise it to" "$dir/log"
+check "with what is needed and the flag" grep -q "nativefold: .*tokens need at least .* GiB of host memory, but --host_memory_gib allows 0.01: raise it to" "$dir/log"
 fold reported --report="$dir/report.json"
 check "a report is one JSON object" grep -q '^{"program":"nativefold".*"stages":.*"plan":.*}$' "$dir/report.json"
 finish
