@@ -1,6 +1,7 @@
 // Outer product mean and pair-weighted averaging of the MSA.
 #include "tensor/cuda/blas.cuh"
 #include "tensor/cuda/gemm.cuh"
+#include "tensor/cuda/hopper.cuh"
 #include "tensor/cuda/panel.cuh"
 
 template <class T>
@@ -32,6 +33,11 @@ struct put_outer {
     *(uint32_t *)at(i, j) = pack_bf16(v0, v1);
   }
 };
+struct put_rows {
+  bf16 *y;
+  int64_t ld;
+  __device__ void operator()(int64_t, int64_t i, int64_t j, float v0, float v1) const { *(uint32_t *)(y + i * ld + j) = pack_bf16(v0, v1); }
+};
 struct add_mean {
   float *pair;
   int64_t c;
@@ -45,9 +51,6 @@ struct add_mean {
     v.x += (v0 + b[j]) * inverse, v.y += (v1 + b[j + 1]) * inverse;
     *to = v;
   }
-};
-struct as_is {
-  __device__ int64_t operator()(int64_t i) const { return i; }
 };
 
 // Of the outer products (i, e) x (j, f): row (i, j), columns (e, f).
@@ -82,22 +85,132 @@ struct pack_sides {  // (C, 64): left's 32 columns, right's 32, permuted
   }
 };
 
+// The second product on Hopper, for 32 x 32 outer products and 128 channels: 256 tokens j of one i a block, two warpgroups
+// of 128, and four warps that fetch two e at a time: rows j of 32 f, and w's rows (e, channel, 32 f) as operands.
+enum { MEAN_ROWS = 256, MEAN_STAGES = 4, MEAN_STAGE = 2 * 32 * (MEAN_ROWS + 128) };
+static const size_t mean_shared = 1024 + MEAN_STAGES * MEAN_STAGE * sizeof(bf16) + 2 * MEAN_STAGES * sizeof(uint64_t) +
+                                  128 * sizeof(float);
+
+__global__ void __launch_bounds__(384, 1) mean_hopper_kernel(const bf16 *outer, int n, const bf16 *w, const float *b,
+                                                             const float *norm, float *pair) {
+#ifdef HOPPER_CODE
+  extern __shared__ char hopper_memory[];
+  bf16 *stages = (bf16 *)(hopper_memory + (-shared_address(hopper_memory) & 1023));
+  uint64_t *full = (uint64_t *)(stages + MEAN_STAGES * MEAN_STAGE), *empty = full + MEAN_STAGES;
+  float *start = (float *)(empty + MEAN_STAGES);
+  int warp = threadIdx.x / 32, lane = threadIdx.x % 32, j0 = blockIdx.x * MEAN_ROWS;
+  int64_t i = blockIdx.y;
+  if (threadIdx.x < 128) start[threadIdx.x] = b[threadIdx.x];
+  if (threadIdx.x == 0) {
+    for (int s = 0; s < MEAN_STAGES; s++) barrier_init(full + s, 129), barrier_init(empty + s, 2);
+    barrier_publish();
+  }
+  __syncthreads();
+  if (warp >= 8) {
+    int thread = threadIdx.x - 256;
+    outer += i * 32 * n * 32 + (int64_t)j0 * 32;
+    for (int step = 0; step < 16 + 2; step++) {
+      if (step < 16) {
+        int stage = step % MEAN_STAGES;
+        bf16 *to = stages + stage * MEAN_STAGE;
+        barrier_wait(empty + stage, step / MEAN_STAGES % 2 ^ 1);
+        if (thread == 0) {
+          barrier_expect(full + stage, 2 * 128 * 32 * sizeof(bf16));
+          copy_bulk(to + 2 * 32 * MEAN_ROWS, w + step * 2 * 128 * 32, 2 * 128 * 32 * sizeof(bf16), full + stage);
+        }
+#pragma unroll
+        for (int u = 0; u < 2 * MEAN_ROWS * 4 / 128; u++) {
+          int at = thread + 128 * u, c = at % 4, row = at / 4 % MEAN_ROWS, e = at / 4 / MEAN_ROWS;
+          bool valid = j0 + row < n;
+          copy_async(to + e * 32 * MEAN_ROWS + row * 32 + ((c ^ (row / 2 & 3)) * 8),
+                     valid ? outer + (int64_t)(2 * step + e) * n * 32 + row * 32 + c * 8 : w, valid);
+        }
+      }
+      copy_commit();
+      // The copies before the last two are there: word of it, for the matrix units too.
+      if (step >= 2) {
+        copy_wait<2>();
+        publish_shared();
+        barrier_arrive(full + (step - 2) % MEAN_STAGES);
+      }
+    }
+  } else {
+    int group = warp / 4, g = lane / 4, t = lane % 4;
+    float sum[2][16][4] = {};
+    for (int step = 0; step < 16; step++) {
+      int stage = step % MEAN_STAGES;
+      const bf16 *from = stages + stage * MEAN_STAGE;
+      barrier_wait(full + stage, step / MEAN_STAGES % 2);
+      products_begin();
+#pragma unroll
+      for (int e = 0; e < 2; e++)
+#pragma unroll
+        for (int l = 0; l < 2; l++)
+#pragma unroll
+          for (int r = 0; r < 2; r++)
+            product<false>(sum[r], operand_64(from + e * 32 * MEAN_ROWS + (group * 128 + r * 64) * 32) + 2 * l,
+                           operand_64(from + 2 * 32 * MEAN_ROWS + e * 128 * 32) + 2 * l, true);
+      products_commit();
+      products_wait<0>();
+      products_settle(sum[0]);
+      products_settle(sum[1]);
+      if (threadIdx.x % 128 == 0) barrier_arrive(empty + stage);
+    }
+#pragma unroll
+    for (int r = 0; r < 2; r++)
+#pragma unroll
+      for (int s = 0; s < 2; s++) {
+        int64_t j = j0 + group * 128 + r * 64 + warp % 4 * 16 + g + 8 * s;
+        if (j >= n) continue;
+        float inverse = 1.0f / (1e-3f + norm[i * n + j]);
+        float *to = pair + (i * n + j) * 128 + 4 * t;
+        float4 old[8];  // all under way before the first is written
+#pragma unroll
+        for (int l = 0; l < 8; l++) old[l] = *(const float4 *)(to + 16 * l);
+#pragma unroll
+        for (int l = 0; l < 8; l++) {
+          float4 v = old[l], o = *(const float4 *)(start + 16 * l + 4 * t);
+          v.x += (sum[r][2 * l][2 * s] + o.x) * inverse, v.y += (sum[r][2 * l][2 * s + 1] + o.y) * inverse;
+          v.z += (sum[r][2 * l + 1][2 * s] + o.z) * inverse, v.w += (sum[r][2 * l + 1][2 * s + 1] + o.w) * inverse;
+          *(float4 *)(to + 16 * l) = v;
+        }
+      }
+  }
+#endif
+}
+struct pack_mean_hopper {  // to (e, channel, f)
+  const float *w;
+  bf16 *to;
+  __device__ void operator()(int64_t i) const {
+    int at = (int)(i % 4096), row = at / 32, f = ((at % 32 / 8) ^ (row / 2 & 3)) * 8 + at % 8;
+    to[i] = __float2bfloat16(w[(i / 4096 * 32 + f) * 128 + quad_channel(row)]);
+  }
+};
+static void launch_mean_hopper(const bf16 *outer, int count, int n, const bf16 *w, const float *b, const float *norm, float *pair) {
+  static bool allowed;
+  if (!allowed) allow_shared(mean_hopper_kernel, mean_shared), allowed = true;
+  mean_hopper_kernel<<<dim3((unsigned)ceil_div(n, MEAN_ROWS), (unsigned)count), 384, mean_shared, cuda_stream>>>(outer, n, w, b, norm,
+                                                                                                               pair);
+  CUDA_CHECK(cudaGetLastError());
+}
+
 template <class T>
 static void outer_product_mean(nf_context *context, const op_outer_product_mean *a) {
   int64_t r = a->msa.shape[0], n = a->msa.shape[1], c_m = a->msa.shape[2], e = tensor_last(a->w_left), c = a->pair.shape[2];
   // Tokens i that pass together: their outer products take 64 MiB.
   int64_t most = ((int64_t)64 << 20) / (n * e * e * (int64_t)sizeof(T)), rows = most < 1 ? 1 : most > n ? n : most;
   float2 *stats = scratch<float2>(context, r * n);
-  T *left = scratch<T>(context, r * n * e), *right = scratch<T>(context, r * n * e), *outer = scratch<T>(context, rows * n * e * e),
-    *w = scratch<T>(context, e * e * c > 4096 ? e * e * c : 4096);
+  T *left = scratch<T>(context, r * n * e), *right = scratch<T>(context, r * n * e), *outer = scratch<T>(context, rows * n * e * e);
   float *norm = scratch<float>(context, n * n);
+  bool panels = sizeof(T) == 2 && c_m == 64 && e == 32, fused = sizeof(T) == 2 && hopper() && e == 32 && c == 128;
+  const bf16 *w_sides = NULL, *w = NULL;
+  if (panels) w_sides = packed_by(context, 4096, 4096, a->w_left.data, pack_sides{a->w_left.data, a->w_right.data, NULL});
+  if (fused) w = packed_by(context, e * e * c, e * e * c, a->w.data, pack_mean_hopper{a->w.data, NULL});
+  else if (sizeof(T) == 2) w = packed(context, e * e * c, pack_as_is{0}, a->w.data);
   if (context->dry) return;
-  bool panels = sizeof(T) == 2 && c_m == 64 && e == 32;
   if constexpr (sizeof(T) == 2) {
     if (panels) {
-      // The weights of the second product come later and may lend their place.
-      launch_each(64 * 64, pack_sides{a->w_left.data, a->w_right.data, w});
-      launch_panel_linear<64, 64>(a->msa.data, r * n, &a->norm, w, put_sides{left, right, 32, a->mask.data});
+      launch_panel_linear<64, 64>(a->msa.data, r * n, &a->norm, w_sides, put_sides{left, right, 32, a->mask.data});
     }
   }
   if (!panels) {
@@ -106,17 +219,26 @@ static void outer_product_mean(nf_context *context, const op_outer_product_mean 
     gemm(r * n, e, c_m, 1, h, right_rows(a->w_left.data, e), put_masked<T>{left, e, a->mask.data});
     gemm(r * n, e, c_m, 1, h, right_rows(a->w_right.data, e), put_masked<T>{right, e, a->mask.data});
   }
-  gemm_left columns = left_rows(a->mask.data, n);
-  columns.m_stride = 1, columns.k_stride = n;
-  gemm(n, n, r, 1, columns, right_rows(a->mask.data, n), put{norm, n, 0});
-  if constexpr (sizeof(T) == 2) launch_pack(e * e * c, as_is{}, a->w.data, 1.0f, w);
+  // Zeros and ones: exact in TF32.
+  blas_product counts = {n, n, r, 1, a->mask.data, a->mask.data, norm, n, n, n, 0, 0, 0, true, false, false, false};
+  if (cuda_fp32 || !blas(&counts)) {
+    gemm_left columns = left_rows(a->mask.data, n);
+    columns.m_stride = 1, columns.k_stride = n;
+    gemm(n, n, r, 1, columns, right_rows(a->mask.data, n), put{norm, n, 0});
+  }
   for (int64_t i = 0; i < n; i += rows) {
     int64_t count = n - i < rows ? n - i : rows;
     put_outer<T> to = {outer, (uint32_t)n, (uint32_t)e};
     add_mean mean = {a->pair.data + i * n * c, c, a->b.data, norm + i * n};
     if constexpr (sizeof(T) == 2) {
       blas_product p = {count * e, n * e, r, 1, left + i * e, right, outer, n * e, n * e, n * e, 0, 0, 0, true, false, true, false};
-      if (blas(&p)) {
+      bool done = blas(&p);
+      if (fused) {
+        if (!done)
+          gemm_bf16<false, false>(count * e, n * e, r, 1, bf16_rows{left + i * e, n * e, 0}, bf16_rows{right, n * e, 0},
+                                  put_rows{outer, n * e});
+        launch_mean_hopper(outer, (int)count, (int)n, w, a->b.data, mean.norm, mean.pair);
+      } else if (done) {
         gemm_bf16<true, false>(count * n, c, e * e, 1, outer_rows{outer, (uint32_t)n, (uint32_t)e, n * e}, bf16_rows{w, c, 0}, mean);
       } else {
         gemm_bf16<false, false>(count * e, n * e, r, 1, bf16_rows{left + i * e, n * e, 0}, bf16_rows{right, n * e, 0}, to);
@@ -220,21 +342,19 @@ static void pair_average_panels(nf_context *context, const op_pair_average *a) {
   int64_t r = a->msa.shape[0], n = a->msa.shape[1], c = a->pair.shape[2], n_head = 8, hd = 64, ld = round_up(n, 8), ld_v = r * 8;
   float *logits = scratch<float>(context, n_head * n * n);
   bf16 *weights = scratch<bf16>(context, n_head * n * ld), *v = scratch<bf16>(context, n_head * n * ld_v),
-       *o = scratch<bf16>(context, r * n * hd), *w = scratch<bf16>(context, 3 * hd * hd + c * 16);
-  if (context->dry) return;
-  bf16 *w_logits = w + 3 * hd * hd;
+       *o = scratch<bf16>(context, r * n * hd);
   permuted_columns columns = {hd, hd, 1};
-  launch_pack(hd * hd, columns, a->wv.data, 1.0f, w);
-  launch_pack(hd * hd, columns, a->wg.data, 1.0f, w + hd * hd);
-  launch_pack(hd * hd, columns, a->wo.data, 1.0f, w + 2 * hd * hd);
-  panel_pack_heads(a->w_logits.data, c, n_head, 1.0f, w_logits);
+  const bf16 *wv = packed(context, hd * hd, columns, a->wv.data), *wg = packed(context, hd * hd, columns, a->wg.data),
+             *wo = packed(context, hd * hd, columns, a->wo.data),
+             *w_logits = packed(context, c * 16, head_columns{n_head}, a->w_logits.data);
+  if (context->dry) return;
   logits_layout layout = {n, n, 1, n, 0, n, n * n, 0};
   panel_logits(a->pair.data, c, &a->norm_pair, w_logits, (int)n_head, 1, &layout, logits);
   launch_warps(n_head * n, softmax_row<bf16>{logits, a->column_mask.data, n, ld, weights});
-  launch_panel_linear<64, 64>(a->msa.data, r * n, &a->norm, w, put_eight_values{v, (uint32_t)n, ld_v});
+  launch_panel_linear<64, 64>(a->msa.data, r * n, &a->norm, wv, put_eight_values{v, (uint32_t)n, ld_v});
   gemm_bf16<true, false>(n, r * 8, n, n_head, bf16_rows{weights, ld, n * ld}, bf16_rows{v, ld_v, n * ld_v},
                          put_averages_bf16{o, (uint32_t)n, hd});
-  panel_gated_out(a->msa.data, hd, r, n, &a->norm, o, w + hd * hd, w + 2 * hd * hd);
+  panel_gated_out(a->msa.data, hd, r, n, &a->norm, o, wg, wo);
 }
 
 template <class T>

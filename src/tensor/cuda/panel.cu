@@ -104,10 +104,9 @@ void panel_transition(nf_context *context, const op_transition *a) {
     return;
   }
   int64_t c = tensor_last(a->x), n = tensor_count(a->w2) / c, m = tensor_rows(a->x);
-  bf16 *w1 = scratch<bf16>(context, c * 2 * n), *w2 = scratch<bf16>(context, n * c);
+  const bf16 *w1 = packed(context, c * 2 * n, hidden_columns{c, n}, a->w1.data),
+             *w2 = packed(context, n * c, permuted_columns{c, c, 1}, a->w2.data);
   if (context->dry) return;
-  launch_pack(c * 2 * n, hidden_columns{c, n}, a->w1.data, 1.0f, w1);
-  launch_pack(n * c, permuted_columns{c, c, 1}, a->w2.data, 1.0f, w2);
   if (c == 64) launch_transition<64>(a, m, (int)(n / 32), w1, w2);
   else launch_transition<128>(a, m, (int)(n / 32), w1, w2);
 }
@@ -195,11 +194,6 @@ void panel_gated_out(float *x, int64_t c, int64_t lines, int64_t n, const op_nor
   else if (c == 64) launch_gated_out<64>(x, lines, n, norm, o, wg, wo);
   else launch_gated_out<128>(x, lines, n, norm, o, wg, wo);
 }
-
-struct head_columns {  // (C, 16): the heads' columns, then zeros
-  int64_t n_head;
-  __device__ int64_t operator()(int64_t i) const { return i % 16 < n_head ? i / 16 * n_head + i % 16 : -1; }
-};
 
 void panel_pack_heads(const float *w, int64_t c, int64_t n_head, float factor, bf16 *to) {
   launch_pack(c * 16, head_columns{n_head}, w, factor, to);

@@ -3,7 +3,7 @@
 #ifndef NF_TENSOR_CUDA_PANEL_CUH
 #define NF_TENSOR_CUDA_PANEL_CUH
 
-#include "tensor/cuda/common.cuh"
+#include "tensor/cuda/pack.cuh"
 
 bool panel_transition_fits(int64_t c, int64_t n);
 void panel_transition(nf_context *context, const op_transition *a);
@@ -113,6 +113,24 @@ template <class F>
 static void launch_pack(int64_t n, const F &at, const float *w, float factor, bf16 *to) {
   launch_each(n, pack_weights<F>{at, w, factor, to});
 }
+// The same for what is made of several weights of an op, `first` among them: f(i) fills f.to, `items` of them n values. Made
+// once and kept where the weight is the model's, else in scratch.
+template <class F>
+static const bf16 *packed_by(nf_context *context, int64_t n, int64_t items, const float *first, F f) {
+  static const char order = 0;
+  bool kept = pack_kept(first), fresh = true;
+  bf16 *to = kept ? NULL : scratch<bf16>(context, n);
+  if (context->dry) return NULL;
+  if (kept) {
+    pack_key key;
+    memset(&key, 0, sizeof key);
+    key.weight = first, key.order = &order, key.n = n, key.factor = 1;
+    to = pack_find(&key, &fresh);
+  }
+  f.to = to;
+  if (fresh) launch_each(items, f);
+  return to;
+}
 // (k, n) with columns for 8 consecutive ones a thread; w element (l, j) at l * k_stride + j * n_stride.
 struct permuted_columns {
   int64_t n, k_stride, n_stride;
@@ -167,6 +185,10 @@ typedef struct {
 } logits_layout;
 void panel_logits(const float *x, int64_t c, const op_norm *norm, const bf16 *w, int n_head, int64_t batches,
                   const logits_layout *layout, float *out);
+struct head_columns {  // (C, 16): the heads' columns, then zeros
+  int64_t n_head;
+  __device__ int64_t operator()(int64_t i) const { return i % 16 < n_head ? i / 16 * n_head + i % 16 : -1; }
+};
 void panel_pack_heads(const float *w, int64_t c, int64_t n_head, float factor, bf16 *to);  // to (C, 16)
 
 // x (rows, C) += (sigmoid(norm(x) wg) * o) wo; lines of n rows. wg, wo (C, C) with permuted columns.

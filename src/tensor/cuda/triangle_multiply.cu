@@ -506,10 +506,23 @@ __global__ void __launch_bounds__(320, 1)
 }
 struct pack_out_hopper {
   int c;
-  const float *w_gating, *w_out, *scale;
+  const float *w_gating, *w_out, *scale, *offset;
   bf16 *to;
   __device__ void operator()(int64_t i) const {
     int row, k;
+    if (i >= 2 * c * c) {  // sums of a column
+      int j = (int)(i - 2 * c * c);
+      float sum = 0, start = 0;
+#pragma unroll 16
+      for (int l = 0; l < c; l++) {
+        float v = w_out[(int64_t)l * c + j];
+        sum += __bfloat162float(__float2bfloat16(v * (scale ? scale[l] : 1.0f)));
+        start += offset ? v * offset[l] : 0.0f;
+      }
+      float *sums = (float *)(to + 2 * c * c);
+      sums[j] = sum, sums[c + j] = start;
+      return;
+    }
     bool out = i >= c * c;
     operand_element(i % (c * c), c, &row, &k);
     int channel = quad_channel(row);
@@ -517,22 +530,6 @@ struct pack_out_hopper {
                                  : 0.5f * w_gating[(int64_t)quad_channel(k) * c + channel]);
   }
 };
-struct sum_out_hopper {  // a warp a column
-  int c;
-  const float *w_out, *scale, *offset;
-  float *sums;
-  __device__ void operator()(int64_t j, int lane) const {
-    float sum = 0, start = 0;
-    for (int k = lane; k < c; k += 32) {
-      float v = w_out[(int64_t)k * c + j];
-      sum += __bfloat162float(__float2bfloat16(v * (scale ? scale[k] : 1.0f)));
-      start += offset ? v * offset[k] : 0.0f;
-    }
-    sum = warp_sum(sum), start = warp_sum(start);
-    if (lane == 0) sums[j] = sum, sums[c + j] = start;
-  }
-};
-
 template <int C>
 static void launch_in_hopper(const op_triangle_multiply *a, int n, int64_t ld, const bf16 *w, bf16 *planes) {
   static bool allowed;
@@ -591,25 +588,30 @@ CUDA_OP(triangle_multiply) {
     general_multiply(context, a);
   } else {
     int64_t ld = round_up(n, 16);
-    bf16 *w = scratch<bf16>(context, 4 * c * c), *w_last = scratch<bf16>(context, 2 * c * c);
-    float *sums = scratch<float>(context, 2 * c);
+    const float *scale = a->norm_center.scale.data, *offset = a->norm_center.offset.data;
     bf16 *planes = scratch<bf16>(context, 2 * c * n * ld), *product = scratch<bf16>(context, c * n * ld);
-    if (!context->dry && hopper()) {
-      const float *scale = a->norm_center.scale.data, *offset = a->norm_center.offset.data;
-      launch_each(4 * c * c, pack_in_hopper{(int)c, a->w_gate.data, a->w_projection.data, w});
-      launch_each(2 * c * c, pack_out_hopper{(int)c, a->w_gating.data, a->w_out.data, scale, w_last});
-      launch_warps(c, sum_out_hopper{(int)c, a->w_out.data, scale, offset, sums});
-      if (c == 64) launch_in_hopper<64>(a, (int)n, ld, w, planes);
-      else launch_in_hopper<128>(a, (int)n, ld, w, planes);
-      multiply_planes(a, n, c, ld, planes, product);
-      if (c == 64) launch_out_hopper<64>(a, (int)n, ld, w_last, sums, product);
-      else launch_out_hopper<128>(a, (int)n, ld, w_last, sums, product);
-    } else if (!context->dry) {
-      launch_each(4 * c * c, pack_gated{gated_columns{c, false}, gated_columns{c, true}, a->w_gate.data, a->w_projection.data, w});
-      launch_pack(c * c, permuted_columns{c, c, 1}, a->w_gating.data, 1.0f, w_last);
-      launch_pack(c * c, permuted_columns{c, c, 1}, a->w_out.data, 1.0f, w_last + c * c);
-      if (c == 64) launch_multiply<64>(a, (int)n, ld, w, w_last, w_last + c * c, planes, product);
-      else launch_multiply<128>(a, (int)n, ld, w, w_last, w_last + c * c, planes, product);
+    if (hopper()) {
+      const bf16 *w = packed_by(context, 4 * c * c, 4 * c * c, a->w_gate.data,
+                                pack_in_hopper{(int)c, a->w_gate.data, a->w_projection.data, NULL}),
+                 *w_last = packed_by(context, 2 * c * c + 4 * c, 2 * c * c + c, a->w_out.data,
+                                     pack_out_hopper{(int)c, a->w_gating.data, a->w_out.data, scale, offset, NULL});
+      if (!context->dry) {
+        const float *sums = (const float *)(w_last + 2 * c * c);
+        if (c == 64) launch_in_hopper<64>(a, (int)n, ld, w, planes);
+        else launch_in_hopper<128>(a, (int)n, ld, w, planes);
+        multiply_planes(a, n, c, ld, planes, product);
+        if (c == 64) launch_out_hopper<64>(a, (int)n, ld, w_last, sums, product);
+        else launch_out_hopper<128>(a, (int)n, ld, w_last, sums, product);
+      }
+    } else {
+      const bf16 *w = packed_by(context, 4 * c * c, 4 * c * c, a->w_gate.data,
+                                pack_gated{gated_columns{c, false}, gated_columns{c, true}, a->w_gate.data, a->w_projection.data, NULL}),
+                 *w_gating = packed(context, c * c, permuted_columns{c, c, 1}, a->w_gating.data),
+                 *w_out = packed(context, c * c, permuted_columns{c, c, 1}, a->w_out.data);
+      if (!context->dry) {
+        if (c == 64) launch_multiply<64>(a, (int)n, ld, w, w_gating, w_out, planes, product);
+        else launch_multiply<128>(a, (int)n, ld, w, w_gating, w_out, planes, product);
+      }
     }
   }
   context_reset(context, mark);
