@@ -50,27 +50,35 @@ struct fill_words {
   __device__ void operator()(int64_t i) const { to[i] = value; }
 };
 
-// Rows j0 .. j0 + 127 of row i: q, k, v (rows or columns of the pair tensor, H, tokens, D; triangle_rows.cuh) and the bias.
-// w: (3, C, C) with permuted columns, then (C, 16) for the heads' bias.
-template <int C, int D>
-__global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, int n, int tokens, const float *mask, op_norm norm,
-                                                              const bf16 *w, bool ending, bf16 *qkv, bias_tiles bias) {
+// Which of the pair tensor's rows (or columns, if ending) are attended in now, and where their tokens lie.
+struct row_range {
+  int first, rows, n, tokens;  // tokens: N rounded up to TRIANGLE_KEYS
+  bool ending;
+};
+
+// Tokens j0 .. j0 + 127 of row i of the pair tensor: q, k, v (rows of the range, H, tokens, D; triangle_rows.cuh), or the bias
+// of all heads. w: (3, C, C) with permuted columns, then (C, 16) for the heads' bias.
+enum part { QKV = 1, BIAS = 2 };
+template <int C, int D, int PARTS>
+__global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, row_range range, const float *mask, op_norm norm,
+                                                              const bf16 *w, bf16 *qkv, bias_tiles bias) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   enum { NT = C / 16, H = C / D };
   bf16 *h = panel_memory, *ws = h + PANEL * (C + 8), *wb = ws + C * (C + 8);
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, wm = warp / 2 * 32, wn = warp % 2;
-  int i = blockIdx.x, j0 = blockIdx.y * PANEL;
-  panel_weights(w, C, C, ws, C + 8);
-  panel_weights(w + 3 * C * C, C, 16, wb, 24);
+  int n = range.n, i = blockIdx.x + (PARTS == QKV && !range.ending ? range.first : 0),
+      j0 = blockIdx.y * PANEL + (PARTS == QKV && range.ending ? range.first : 0);
+  if (PARTS & QKV) panel_weights(w, C, C, ws, C + 8);
+  if (PARTS & BIAS) panel_weights(w + 3 * C * C, C, 16, wb, 24);
   copy_commit();
   // Tokens beyond the last, up to the padding, get values that are finite, to be multiplied by zero.
   panel_norm<C>(x + ((int64_t)i * n + j0) * C, i < n ? n - j0 : 0, norm.scale.data, norm.offset.data, h, warp * 16, 16);
-  for (int s = 0; s < 3; s++) {
+  for (int s = 0; s < (PARTS & QKV ? 3 : 1); s++) {
     copy_wait<0>();
     __syncthreads();
     float acc[2][NT][4] = {};
-    panel_product<C, NT>(h + wm * (C + 8), ws + wn * (C / 2), C + 8, acc);
-    if (s == 0 && wn == 0) {
+    if (PARTS & QKV) panel_product<C, NT>(h + wm * (C + 8), ws + wn * (C / 2), C + 8, acc);
+    if ((PARTS & BIAS) && s == 0 && wn == 0) {
       float heads[2][2][4] = {};
       panel_product<C, 2>(h + wm * (C + 8), wb, 24, heads);
 #pragma unroll
@@ -81,6 +89,7 @@ __global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, in
           if (i < n && j < n && head < H) bias.data[bias_at(bias, head, i, j)] = __float2bfloat16(mask[j] == 0 ? -1e4f : heads[r][0][e]);
         }
     }
+    if (!(PARTS & QKV)) return;
     __syncthreads();
     if (s < 2) panel_weights(w + (int64_t)(s + 1) * C * C, C, C, ws, C + 8);
     copy_commit();
@@ -89,8 +98,8 @@ __global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, in
 #pragma unroll
       for (int e = 0; e < 2; e++) {
         int j = j0 + wm + 16 * r + g + 8 * e;
-        if (j >= (ending ? n : tokens)) continue;
-        int row = ending ? j : i, token = ending ? i : j;
+        int row = (range.ending ? j : i) - range.first, token = range.ending ? i : j;
+        if (row >= range.rows || token >= range.tokens) continue;
 #pragma unroll
         for (int group = 0; group < NT / 4; group++) {
           int column = wn * (C / 2) + group * 32 + t * 8;
@@ -99,7 +108,7 @@ __global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, in
           v.y = pack_bf16(acc[r][4 * group + 1][2 * e], acc[r][4 * group + 1][2 * e + 1]);
           v.z = pack_bf16(acc[r][4 * group + 2][2 * e], acc[r][4 * group + 2][2 * e + 1]);
           v.w = pack_bf16(acc[r][4 * group + 3][2 * e], acc[r][4 * group + 3][2 * e + 1]);
-          *(uint4 *)(qkv + s * (int64_t)n * tokens * C + ((int64_t)row * H + column / D) * tokens * D +
+          *(uint4 *)(qkv + (((int64_t)s * range.rows + row) * H + column / D) * range.tokens * D +
                      swizzled<D>(token, column % D / 8)) = v;
         }
       }
@@ -109,21 +118,21 @@ __global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, in
 // Attention of 128 queries in two rows at once: four warps of 32 queries for each row, which share the bias. Scores are
 // in units of log2. The sum of the weights comes from a product with ones, so it is that of the rounded weights.
 template <int D>
-__global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int tokens, int n_head, const bf16 *q, const bf16 *k, const bf16 *v,
-                                                                bias_tiles bias, bool ending, bf16 *o) {
+__global__ void __launch_bounds__(256, 2) attention_rows_kernel(row_range range, int n_head, const bf16 *q, const bf16 *k,
+                                                                const bf16 *v, bias_tiles bias, bf16 *o) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   enum { TILE = 64 * D, BIAS = 128 * 64, STAGE = 4 * TILE + BIAS, STAGES = 3, CHUNKS = D / 8, KD = D / 16, ND = D / 8 };
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, mq = lane / 8, r8 = lane % 8;
-  int query_tiles = (n + 127) / 128, row_pairs = (n + 1) / 2;
+  int n = range.n, rows = range.rows, tokens = range.tokens, query_tiles = (n + 127) / 128, row_pairs = (rows + 1) / 2;
   int tile = blockIdx.x % query_tiles, pair = blockIdx.x / query_tiles % row_pairs, head = blockIdx.x / query_tiles / row_pairs;
-  int r0 = pair * 2, mine = warp / 4, row = r0 + mine < n ? r0 + mine : n - 1, q0 = tile * 128 + warp % 4 * 32;
+  int r0 = pair * 2, mine = warp / 4, row = r0 + mine < rows ? r0 + mine : rows - 1, q0 = tile * 128 + warp % 4 * 32;
 
   auto load = [&](int k0, int stage) {
     bf16 *to = panel_memory + stage * STAGE;
 #pragma unroll
     for (int s = 0; s < 4 * TILE / 8 / 256; s++) {
       int at = threadIdx.x + 256 * s, which = at * 8 / TILE;  // k, v of each row
-      int from = r0 + which / 2 < n ? r0 + which / 2 : n - 1;
+      int from = r0 + which / 2 < rows ? r0 + which / 2 : rows - 1;
       const bf16 *base = (which % 2 ? v : k) + (((int64_t)from * n_head + head) * tokens + k0) * D;
       copy_async(to + at * 8, base + at * 8 % TILE, true);
     }
@@ -244,7 +253,8 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int token
       }
     }
   }
-  if (r0 + mine >= n) return;
+  if (r0 + mine >= rows) return;
+  row += range.first;
 #pragma unroll
   for (int i = 0; i < 2; i++)
 #pragma unroll
@@ -252,7 +262,7 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int token
       int at = q0 + 16 * i + g + 8 * s;
       if (at >= n) continue;
       float inverse = 1.0f / sums[i][2 * s];
-      bf16 *to = o + (ending ? (int64_t)at * n + row : (int64_t)row * n + at) * n_head * D + head * D + 2 * t;
+      bf16 *to = o + (range.ending ? (int64_t)at * n + row : (int64_t)row * n + at) * n_head * D + head * D + 2 * t;
 #pragma unroll
       for (int j = 0; j < ND; j++)
         *(uint32_t *)(to + 8 * j) = pack_bf16(out[i][j][2 * s] * inverse, out[i][j][2 * s + 1] * inverse);
@@ -261,40 +271,56 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(int n, int token
 
 // A masked row sees all keys alike, as the reference has it: the mean of v. A block a row, a thread a channel.
 template <int D>
-__global__ void average_masked_kernel(int n, int tokens, const bf16 *v, const float *mask, bool ending, bf16 *o) {
-  int row = blockIdx.x, c = blockDim.x, l = threadIdx.x;
+__global__ void average_masked_kernel(row_range range, const bf16 *v, const float *mask, bf16 *o) {
+  int n = range.n, row = range.first + blockIdx.x, c = blockDim.x, l = threadIdx.x;
   if (mask[row] != 0) return;
-  const bf16 *values = v + ((int64_t)row * (c / D) + l / D) * tokens * D + l % 8;
+  const bf16 *values = v + ((int64_t)blockIdx.x * (c / D) + l / D) * range.tokens * D + l % 8;
   float sum = 0;
   for (int k = 0; k < n; k++) sum += __bfloat162float(values[swizzled<D>(k, l % D / 8)]);
   bf16 mean = __float2bfloat16(sum / (float)n);
-  for (int q = 0; q < n; q++) o[(ending ? (int64_t)q * n + row : (int64_t)row * n + q) * c + l] = mean;
+  for (int q = 0; q < n; q++) o[(range.ending ? (int64_t)q * n + row : (int64_t)row * n + q) * c + l] = mean;
 }
 
+// Attention within `chunk` rows at a time.
 template <int C, int D>
-static void launch_attention(const op_triangle_attention *a, int n, const bf16 *w, const bf16 *wg, const bf16 *wo, bf16 *qkv,
-                             bias_tiles bias, bf16 *o) {
+static void launch_attention(const op_triangle_attention *a, int n, int chunk, const bf16 *w, const bf16 *wg, const bf16 *wo,
+                             bf16 *qkv, bias_tiles bias, bf16 *o) {
   size_t in = (PANEL * (C + 8) + C * (C + 8) + C * 24) * sizeof(bf16), rows = (3 * (4 * 64 * D + 128 * 64) + 8 * 32 * D) * sizeof(bf16);
   static bool allowed;
   if (!allowed) {
-    allow_shared(attention_in_kernel<C, D>, in);
+    allow_shared(attention_in_kernel<C, D, QKV | BIAS>, in);
+    allow_shared(attention_in_kernel<C, D, QKV>, in);
+    allow_shared(attention_in_kernel<C, D, BIAS>, in);
     allow_shared(attention_rows_kernel<D>, rows);
     allowed = true;
   }
   int tokens = (int)round_up(n, TRIANGLE_KEYS);
-  dim3 grid((unsigned)(a->ending ? tokens : n), (unsigned)ceil_div(n, PANEL));
-  int64_t size = (int64_t)n * tokens * C;
-  attention_in_kernel<C, D><<<grid, 256, in, cuda_stream>>>(a->x.data, n, tokens, a->mask.data, a->norm, w, a->ending, qkv, bias);
-  CUDA_CHECK(cudaGetLastError());
-  if (hopper()) {
-    triangle_rows_hopper(n, C / D, D, qkv, qkv + size, qkv + 2 * size, bias, a->ending, o);
-  } else {
-    attention_rows_kernel<D><<<(unsigned)(C / D * ceil_div(n, 2) * ceil_div(n, 128)), 256, rows, cuda_stream>>>(
-        n, tokens, C / D, qkv, qkv + size, qkv + 2 * size, bias, a->ending, o);
+  row_range range = {0, n, n, tokens, a->ending};
+  if (chunk < n) {  // every row needs the whole bias
+    dim3 grid((unsigned)n, (unsigned)ceil_div(n, PANEL));
+    attention_in_kernel<C, D, BIAS><<<grid, 256, in, cuda_stream>>>(a->x.data, range, a->mask.data, a->norm, w, qkv, bias);
     CUDA_CHECK(cudaGetLastError());
   }
-  average_masked_kernel<D><<<(unsigned)n, C, 0, cuda_stream>>>(n, tokens, qkv + 2 * size, a->mask.data, a->ending, o);
-  CUDA_CHECK(cudaGetLastError());
+  for (range.first = 0; range.first < n; range.first += chunk) {
+    range.rows = n - range.first < chunk ? n - range.first : chunk;
+    dim3 grid((unsigned)(a->ending ? tokens : range.rows), (unsigned)ceil_div(a->ending ? range.rows : n, PANEL));
+    if (chunk < n)
+      attention_in_kernel<C, D, QKV><<<grid, 256, in, cuda_stream>>>(a->x.data, range, a->mask.data, a->norm, w, qkv, bias);
+    else
+      attention_in_kernel<C, D, QKV | BIAS><<<grid, 256, in, cuda_stream>>>(a->x.data, range, a->mask.data, a->norm, w, qkv, bias);
+    CUDA_CHECK(cudaGetLastError());
+    int64_t size = (int64_t)range.rows * tokens * C;
+    const bf16 *q = qkv, *k = qkv + size, *v = qkv + 2 * size;
+    if (hopper()) {
+      triangle_rows_hopper(n, range.first, range.rows, C / D, D, q, k, v, bias, a->ending, o);
+    } else {
+      attention_rows_kernel<D><<<(unsigned)(C / D * ceil_div(range.rows, 2) * ceil_div(n, 128)), 256, rows, cuda_stream>>>(
+          range, C / D, q, k, v, bias, o);
+      CUDA_CHECK(cudaGetLastError());
+    }
+    average_masked_kernel<D><<<(unsigned)range.rows, C, 0, cuda_stream>>>(range, v, a->mask.data, o);
+    CUDA_CHECK(cudaGetLastError());
+  }
   panel_gated_out(a->x.data, C, n, n, &a->norm, o, wg, wo);
 }
 
@@ -307,7 +333,8 @@ CUDA_OP(triangle_attention) {
   } else {
     const float log2_e = 1.44269504f;
     bf16 *w = scratch<bf16>(context, 3 * c * c + 16 * c), *wg = scratch<bf16>(context, c * c), *wo = scratch<bf16>(context, c * c);
-    bf16 *qkv = scratch<bf16>(context, 3 * n * round_up(n, TRIANGLE_KEYS) * c), *o = scratch<bf16>(context, n * n * c);
+    int64_t chunk = context->chunk_rows > 0 && context->chunk_rows < n ? context->chunk_rows : n;
+    bf16 *qkv = scratch<bf16>(context, 3 * chunk * round_up(n, TRIANGLE_KEYS) * c), *o = scratch<bf16>(context, n * n * c);
     bias_tiles bias = {NULL, (int)(round_up(n, TRIANGLE_QUERIES) / 16), (int)(round_up(n, TRIANGLE_KEYS) / 32)};
     int64_t bias_count = n_head * bias.query_tiles * bias.key_tiles * 512;
     bias.data = scratch<bf16>(context, bias_count);
@@ -320,8 +347,8 @@ CUDA_OP(triangle_attention) {
       launch_pack(c * c, transposed, a->wg.data, 1.0f, wg);
       launch_pack(c * c, plain, a->wo.data, 1.0f, wo);
       launch_each(bias_count / 2, fill_words{(uint32_t *)bias.data, 0xff7fff7fu});
-      if (c == 64) launch_attention<64, 16>(a, (int)n, w, wg, wo, qkv, bias, o);
-      else launch_attention<128, 32>(a, (int)n, w, wg, wo, qkv, bias, o);
+      if (c == 64) launch_attention<64, 16>(a, (int)n, (int)chunk, w, wg, wo, qkv, bias, o);
+      else launch_attention<128, 32>(a, (int)n, (int)chunk, w, wg, wo, qkv, bias, o);
     }
   }
   context_reset(context, mark);

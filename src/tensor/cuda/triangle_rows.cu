@@ -6,7 +6,7 @@
 
 namespace {
 
-enum { ROWS = 3, GROUPS = 3, KEYS = TRIANGLE_KEYS, STAGES = 3, THREADS = GROUPS * 128 + 128 };
+enum { ROWS = 2, GROUPS = 4, KEYS = TRIANGLE_KEYS, STAGES = 3, THREADS = GROUPS * 128 + 128 };
 static_assert(GROUPS * 64 == TRIANGLE_QUERIES, "the bias is padded to a block's queries");
 
 // ---- products of this kernel: operands in rows of 2 D bytes ----
@@ -54,7 +54,7 @@ struct rows_memory {
 };
 
 struct rows_arguments {
-  int n, tokens, n_head, query_tiles, row_groups;
+  int n, tokens, first, rows, n_head, query_tiles, row_groups;
   const bf16 *q, *k, *v;
   bias_tiles bias;
   bool ending;
@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(THREADS, 1) rows_kernel(rows_arguments a) {
           head = tile / a.query_tiles / a.row_groups;
       // Rows beyond the last are the last again; queries beyond the padding are not brought at all.
       int groups = (a.tokens - q0) / 64 < GROUPS ? (a.tokens - q0) / 64 : GROUPS;
-      auto line = [&](int row) { return ((int64_t)(r0 + row < a.n ? r0 + row : a.n - 1) * a.n_head + head) * a.tokens * D; };
+      auto line = [&](int row) { return ((int64_t)(r0 + row < a.rows ? r0 + row : a.rows - 1) * a.n_head + head) * a.tokens * D; };
       if (round > 1) barrier_wait(&s.queries_empty[round % 2], (round / 2 - 1) & 1);
       if (lane == 0) barrier_expect(&s.queries_full[round % 2], groups * ROWS * 64 * D * (int)sizeof(bf16));
       __syncwarp();
@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(THREADS, 1) rows_kernel(rows_arguments a) {
     return;
   }
 
-  registers_more<160>();
+  registers_more<112>();
   enum { OUT = D / 2, HALVES = KEYS / 32 };  // OUT: sums of weighted values a thread
   const float limit = 2048;  // a thread's weights of one step may add up to so much before the maximum is taken anew
   int g = lane / 4, t = lane % 4, step = 0;
@@ -240,8 +240,8 @@ __global__ void __launch_bounds__(THREADS, 1) rows_kernel(rows_arguments a) {
               pack_bf16(out[r][4 * j + 2 * e] * inverse, out[r][4 * j + 2 * e + 1] * inverse);
       }
       __syncwarp();
-      int row = r0 + r;
-      if (row < a.n) {
+      int row = a.first + r0 + r;
+      if (r0 + r < a.rows) {
 #pragma unroll
         for (int i = lane; i < 16 * (D / 8); i += 32) {
           int token = i / (D / 8), chunk = i % (D / 8), query = q0 + warp % 4 * 16 + token;
@@ -269,10 +269,10 @@ void launch(const rows_arguments &a) {
 
 }  // namespace
 
-void triangle_rows_hopper(int n, int n_head, int d, const bf16 *q, const bf16 *k, const bf16 *v, bias_tiles bias, bool ending,
+void triangle_rows_hopper(int n, int first, int rows, int n_head, int d, const bf16 *q, const bf16 *k, const bf16 *v, bias_tiles bias, bool ending,
                           bf16 *o) {
-  rows_arguments a = {n, (int)round_up(n, TRIANGLE_KEYS), n_head, (int)ceil_div(n, TRIANGLE_QUERIES), (int)ceil_div(n, ROWS),
-                      q, k, v, bias, ending, o};
+  rows_arguments a = {n, (int)round_up(n, TRIANGLE_KEYS), first, rows, n_head, (int)ceil_div(n, TRIANGLE_QUERIES),
+                      (int)ceil_div(rows, ROWS), q, k, v, bias, ending, o};
   if (d == 16) launch<16>(a);
   else launch<32>(a);
 }

@@ -15,17 +15,18 @@ static __device__ __forceinline__ int64_t bias_at(const bias_tiles &b, int head,
   int lane = q % 8 * 4 + k % 8 / 2, at = (k % 16 / 8 * 2 + q % 16 / 8) * 2 + k % 2;
   return (((((int64_t)head * b.query_tiles + q / 16) * b.key_tiles + k / 32) * 2 + k % 32 / 16) * 32 + lane) * 8 + at;
 }
-enum { TRIANGLE_QUERIES = 192, TRIANGLE_KEYS = 64 };  // sizes to which queries and keys of the bias are padded
+enum { TRIANGLE_QUERIES = 256, TRIANGLE_KEYS = 64 };  // sizes to which queries and keys of the bias are padded
 
-// q, k and v: (N, H, tokens, D), tokens N rounded up to TRIANGLE_KEYS. A token's chunks of 8 channels lie where shared memory wants
+// q, k and v: (rows, H, tokens, D), tokens N rounded up to TRIANGLE_KEYS. A token's chunks of 8 channels lie where shared memory wants
 // them (the swizzle of 64 or 32 bytes of the matrix units), so that a tile is one run of bytes.
 template <int D>
 static __host__ __device__ __forceinline__ int swizzled(int token, int chunk) {
   return D == 32 ? token * 32 + ((chunk ^ (token >> 1 & 3)) * 8) : token * 16 + ((chunk ^ (token >> 2 & 1)) * 8);
 }
 
-// On Hopper (hopper.cuh): o (N, N, H D), rows or columns of the pair tensor. d: 16 or 32.
-void triangle_rows_hopper(int n, int n_head, int d, const bf16 *q, const bf16 *k, const bf16 *v, bias_tiles bias, bool ending,
-                          bf16 *o);
+// On Hopper (hopper.cuh): attention in rows first .. first + rows (or columns, if ending) of the pair tensor, whose q, k and v are given;
+// o (N, N, H D). d: 16 or 32.
+void triangle_rows_hopper(int n, int first, int rows, int n_head, int d, const bf16 *q, const bf16 *k, const bf16 *v,
+                          bias_tiles bias, bool ending, bf16 *o);
 
 #endif
