@@ -1,4 +1,4 @@
-# Nativefold. Words: make, make cuda=1, make demo [FULL=1], make check [LEVEL=2], make bench, make deps, make format,
+# Nativefold. Words: make, make cuda=1, make demo [FULL=1], make check [LEVEL=2 | cuda=1 DEVICE=cuda], make bench, make deps, make format,
 # make install, make packages, make clean.
 # Knobs: BUILD (build directory), ARCH (instruction set, default x86-64-v3 on x86), CC, PREFIX, asan=1, ROOMS, TESTS.
 
@@ -141,7 +141,9 @@ ifeq ($(ROOMS),$(ALL_ROOMS))
 check: all $(BUILD)/fold_one
 endif
 check: $(TEST_BINARIES)
-ifeq ($(LEVEL),2)
+ifeq ($(DEVICE),cuda)
+	@bench/gpu_check.sh $(BUILD)
+else ifeq ($(LEVEL),2)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan asan=1 all check-binaries $(BUILD)-asan/fold_one
 	@BUILD=$(BUILD) tests/run.sh $(TEST_BINARIES) $(SCRIPTS) "env BUILD=$(BUILD)-asan" \
 	  $(TEST_BINARIES:$(BUILD)/%=$(BUILD)-asan/%) $(SCRIPTS) "tools/fuzz.sh $(BUILD) $(FUZZ_SECONDS)"

@@ -17,8 +17,52 @@ typedef struct {
   double worst;
   char worst_name[128];
   double limit;
+  bool reduced;        // the trunk ran in bf16: each seam has a limit of its own
+  double nearest;      // the largest share of its limit that a seam's error took
   bool seen[512];
 } golden_trace;
+
+// Where trunk and confidence head run in bf16 (on a GPU, unless NATIVEFOLD_CUDA_FP32 is set): twice the error that the
+// reference's own bf16 run has against fp32 (network/golden_small_bf16.npz), for seams it lacks that of the one they come
+// from. What no trunk enters keeps the limit of fp32. The first prefix that fits counts.
+static inline double golden_limit(const golden_trace *g, const char *name) {
+  static const struct {
+    const char *prefix;
+    double limit;
+  } limits[] = {{"sampling_pos_", 2 * 0.0167},
+                {"sampling_aug_out", 2 * 0.0167},
+                {"full_sample_atom_positions", 2 * 0.0167},
+                {"target_feat", 2 * 0.00166},
+                {"enc_", 2 * 0.00166},
+                {"recycle0_single", 2 * 0.0165},
+                {"recycle0_", 2 * 0.0456},
+                {"recycle1_single", 2 * 0.0214},
+                {"recycle1_", 2 * 0.141},
+                {"distogram_bin_edges", 1e-4},
+                {"full_distogram_bin_edges", 1e-4},
+                {"distogram_", 2 * 0.141},
+                {"full_distogram_", 2 * 0.141},
+                {"full_pair_embeddings", 2 * 0.141},
+                {"full_single_embeddings", 2 * 0.0214},
+                {"denoise_hi_out", 2 * 0.0167},
+                {"denoise_lo_out", 2 * 0.000416},
+                {"denoise_", 2 * 0.141},
+                {"full_predicted_", 2 * 0.000967},
+                {"confidence_predicted_", 2 * 0.000967},
+                {"full_full_pae", 2 * 0.0038},
+                {"confidence_full_pae", 2 * 0.0038},
+                {"full_full_pde", 2 * 0.00977},
+                {"confidence_full_pde", 2 * 0.00977},
+                {"full_average_pde", 2 * 0.00977},
+                {"confidence_average_pde", 2 * 0.00977},
+                {"full_tmscore", 2 * 0.043},
+                {"confidence_tmscore", 2 * 0.043},
+                {"confidence_", 2 * 0.141}};
+  if (!g->reduced) return g->limit;
+  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+    if (strncmp(name, limits[i].prefix, strlen(limits[i].prefix)) == 0) return limits[i].limit;
+  return g->limit;
+}
 
 static inline bool golden_wants_subsets(const char *name) { return strstr(name, "enc_") && !strstr(name, "token_act"); }
 
@@ -57,18 +101,21 @@ static inline void golden_seam(void *context, const char *name, nf_dtype dtype, 
       count = first * row;
     }
     double error = test_relative_l2(values, a->data, count);
-    if (getenv("GOLDEN_VERBOSE")) printf("  %-55s %.2e\n", name, error);
+    double limit = golden_limit(g, name);
+    if (getenv("GOLDEN_VERBOSE")) printf("  %-55s %.2e of %.2e\n", name, error, limit);
+    if (!(error / limit <= g->nearest)) g->nearest = error / limit;
     if (!(error <= g->worst)) {
       g->worst = error;
       snprintf(g->worst_name, sizeof g->worst_name, "%s", name);
     }
-    if (!(error <= g->limit)) test_fail(__FILE__, __LINE__, "%s: relative error %.3g", name, error);
+    if (!(error <= limit)) test_fail(__FILE__, __LINE__, "%s: relative error %.3g, at most %.3g is right", name, error, limit);
     return;
   }
 }
 
 static inline void golden_report(const golden_trace *g, const char *what) {
-  printf("  %s: %d seams, worst %.2e (%s)\n", what, g->compared, g->worst, g->worst_name);
+  printf("  %s: %d seams, worst %.2e (%s); nearest to its limit %.0f %%\n", what, g->compared, g->worst, g->worst_name,
+         100 * g->nearest);
 }
 
 // The full-size network's seeded weights, written once a program. NULL (after a SKIP line) without the manifest.
