@@ -11,7 +11,9 @@
 #include "base/log.h"
 #include "weights/weights.h"
 
-static char directory[] = "/tmp/nativefold_fuzz_XXXXXX";
+// In memory where that can be: on a disk most of the time goes by waiting for it.
+static char in_memory[] = "/dev/shm/nativefold_fuzz_XXXXXX", on_disk[] = "/tmp/nativefold_fuzz_XXXXXX";
+static char *directory = in_memory;
 static const char *const endings[] = {"bin", "bin.zst", "nfw"};
 
 static const char *path_of(const char *name, const char *ending) {
@@ -33,7 +35,7 @@ static void clean_up(void) {
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
   (void)argc;
   (void)argv;
-  if (!mkdtemp(directory)) abort();
+  if (!mkdtemp(directory) && !mkdtemp(directory = on_disk)) abort();
   atexit(clean_up);
   nf_log_quiet(true);
   return 0;

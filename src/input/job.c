@@ -33,6 +33,14 @@ const char **job_chain_residues(const job_chain *chain, nf_arena *arena, int *re
   return codes;
 }
 
+const char *job_chain_letters(const job_chain *chain, nf_arena *arena) {
+  int n;
+  const char **codes = job_chain_residues(chain, arena, &n);
+  char *letters = nf_arena_calloc(arena, (size_t)n + 1, 1);
+  for (int i = 0; i < n; i++) letters[i] = residue_letter(chain->kind, codes[i]);
+  return letters;
+}
+
 nf_status job_dictionary(const nf_job *job, const nf_ccd *ccd, nf_arena *arena, nf_ccd **ret_dictionary) {
   nf_ccd *own = ccd_overlay(ccd, arena);
   nf_status status = NF_OK;

@@ -81,6 +81,9 @@ const char *job_kind_name(nf_chain_kind kind);
 int job_chain_length(const job_chain *chain);
 // The residue codes of a chain, a polymer's after its modifications; (n) strings. A SMILES ligand L is "LIG_L".
 const char **job_chain_residues(const job_chain *chain, nf_arena *arena, int *ret_n);
+// A polymer's sequence as the network's features have it, and so the first row of its MSAs: unknown letters are X (N in
+// RNA and DNA), modified residues have the letter of the residue they are made from.
+const char *job_chain_letters(const job_chain *chain, nf_arena *arena);
 
 // Refuses MSAs and templates that are set only partly where a search is to fill the rest (it fills both MSAs of a
 // protein or neither), and those not set at all where none is run.

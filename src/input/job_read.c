@@ -22,6 +22,7 @@
 
 enum {
   MAX_RESIDUES = 1000000,  // in all chains: beyond any machine, and 24 atoms of each still count in an int
+  MAX_UNSEARCHED = 4,      // residues of a chain without MSA and templates, whatever is given
   MAX_NAME = 190,          // bytes of a file name (255), less what is added to the job's name
   MAX_SHOWN = 60,          // of a user's text in a message
   SHORT_TEXT = 256,        // shorter MSAs and mmCIFs are looked at as possible misplaced paths
@@ -181,12 +182,12 @@ static nf_status check_first_row(const reader *r, const char *field, const job_c
   nf_status status = a3m_parse(field, msa, strlen(msa), r->arena, &a3m);
   if (status != NF_OK) return nf_fail_in(status, "%s: %s%s", r->path, r->where, field);
   if (!a3m.n_rows) return refuse(r, field, "holds no sequence, rows in the A3M format begin with a line of \">name\"");
-  int n_residues, n = 0, differs = -1;
-  const char **codes = job_chain_residues(chain, r->arena, &n_residues);
+  const char *letters = job_chain_letters(chain, r->arena);
+  int n_residues = (int)strlen(letters), n = 0, differs = -1;
   for (const char *c = a3m.sequences[0]; *c; c++) {
     int class_index = msa_class(chain->kind, *c);
     if (class_index >= 0) {
-      bool same = n < n_residues && class_index == msa_class(chain->kind, residue_letter(chain->kind, codes[n]));
+      bool same = n < n_residues && class_index == msa_class(chain->kind, letters[n]);
       if (!same && differs < 0) differs = n;
       n++;
     } else if (*c < 'a' || *c > 'z') {
@@ -198,11 +199,53 @@ static nf_status check_first_row(const reader *r, const char *field, const job_c
   if (differs >= 0) {
     return refuse(r, field,
                   "the first row must be the sequence itself, and from residue %d on it is not: the row is \"%s\" (%d "
-                  "residues), the sequence \"%s\" (%d)",
-                  differs + 1, shown(r, a3m.sequences[0]), n, shown(r, chain->sequence), n_residues);
+                  "residues), the sequence \"%s\" (%d)%s%s",
+                  differs + 1, shown(r, a3m.sequences[0]), n, shown(r, letters), n_residues,
+                  strcmp(letters, chain->sequence) == 0 ? "" : ", unknown residues as X or N and modified ones as what "
+                                                               "they are made from; it is given as ",
+                  strcmp(letters, chain->sequence) == 0 ? "" : shown(r, chain->sequence));
   }
   nf_arena_reset(r->arena, mark);
   return NF_OK;
+}
+
+// An MSA that features do not read may hold what it will, as in the reference; but it is told of.
+static nf_status check_msa(const reader *r, const char *field, const job_chain *chain, const char *msa,
+                           const char *why_unread) {
+  nf_status status = check_first_row(r, field, chain, msa);
+  if (status != NF_INPUT || !why_unread) return status;
+  nf_warn("%s; it is not read, as %s", nf_message(), why_unread);
+  return NF_OK;
+}
+
+// Once all chains are there, as proteins are paired only where their sequences differ.
+static nf_status check_msas(reader *r, const nf_job *job) {
+  nf_arena *arena = nf_arena_create();
+  const char *first = NULL;
+  bool is_pairing = false;
+  for (int c = 0; c < job->n_chains; c++) {
+    const job_chain *chain = &job->chains[c];
+    if (chain->kind != NF_PROTEIN) continue;
+    const char *letters = job_chain_letters(chain, arena);
+    if (!letters[strspn(letters, "X")]) continue;  // left out, or as good as
+    is_pairing = is_pairing || (first && strcmp(first, letters) != 0);
+    first = letters;
+  }
+  nf_arena_free(arena);
+  nf_status status = NF_OK;
+  for (int c = 0; c < job->n_chains && status == NF_OK; c++) {
+    const job_chain *chain = &job->chains[c];
+    if (chain->kind != NF_PROTEIN && chain->kind != NF_RNA) continue;
+    const job_chain *before = c > 0 ? &job->chains[c - 1] : NULL;
+    if (before && before->sequence == chain->sequence) continue;  // a copy
+    const char *brief = job_chain_length(chain) <= MAX_UNSEARCHED ? "the chain has no more than four residues" : NULL;
+    const char *alone = is_pairing ? brief : "no other protein sequence is there to pair with";
+    r->where = nf_arena_printf(r->arena, "%s %s: ", job_kind_name(chain->kind), chain->id);
+    status = check_msa(r, "unpairedMsa", chain, chain->unpaired_msa, brief);
+    if (status == NF_OK) status = check_msa(r, "pairedMsa", chain, chain->paired_msa, alone);
+  }
+  r->where = "";
+  return status;
 }
 
 static nf_status read_sequence(const reader *r, const json_t *object, job_chain *chain) {
@@ -430,11 +473,9 @@ static nf_status read_chain(const reader *r, const json_t *body, job_chain *chai
   NF_TRY(read_modifications(r, body, chain));
   if (chain->kind == NF_PROTEIN || chain->kind == NF_RNA) {
     NF_TRY(read_text(r, body, "", "unpairedMsa", "unpairedMsaPath", &chain->unpaired_msa));
-    NF_TRY(check_first_row(r, "unpairedMsa", chain, chain->unpaired_msa));
   }
   if (chain->kind == NF_PROTEIN) {
     NF_TRY(read_text(r, body, "", "pairedMsa", "pairedMsaPath", &chain->paired_msa));
-    NF_TRY(check_first_row(r, "pairedMsa", chain, chain->paired_msa));
     NF_TRY(read_templates(r, body, chain));
   }
   warn_of_unknown_letters(r, chain);
@@ -521,7 +562,7 @@ static nf_status read_sequences(reader *r, const json_t *root, nf_job *job) {
   }
   free(list.chains);
   nf_map_free(list.ids);
-  return status;
+  return status == NF_OK ? check_msas(r, job) : status;
 }
 
 // ---- The top level

@@ -799,15 +799,24 @@ static memory collect(nf_search *s, target *t, nf_arena *arena) {
 }
 
 static const char *query_alone(const job_chain *c, nf_arena *arena) {
-  return nf_arena_printf(arena, ">Original query\n%s\n", c->sequence);
+  return nf_arena_printf(arena, ">Original query\n%s\n", job_chain_letters(c, arena));
+}
+
+// A search is made with the sequence as it is given. Where features have other letters (of unknown and modified residues),
+// they want these in the first row, and would refuse the alignment.
+static const char *with_letters(const char *a3m, const job_chain *c, nf_arena *arena) {
+  const char *letters = job_chain_letters(c, arena), *row = strchr(a3m, '\n');
+  size_t length = strlen(letters);
+  if (!row || strcmp(letters, c->sequence) == 0 || strncmp(row + 1, c->sequence, length) != 0) return a3m;
+  return nf_arena_printf(arena, "%.*s\n%s%s", (int)(row - a3m), a3m, letters, row + 1 + length);
 }
 
 static void fill_chain(job_chain *c, const memory *m, nf_arena *arena) {
   if (c->kind != NF_PROTEIN && c->kind != NF_RNA) return;
   if (m) {
     bool templates = needs_templates(c);
-    if (m->unpaired) c->unpaired_msa = m->unpaired;
-    if (m->paired) c->paired_msa = m->paired;
+    if (m->unpaired) c->unpaired_msa = with_letters(m->unpaired, c, arena);
+    if (m->paired) c->paired_msa = with_letters(m->paired, c, arena);
     if (templates) {
       c->n_templates = m->n_templates;
       c->templates = m->templates;

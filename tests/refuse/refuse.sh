@@ -127,7 +127,7 @@ job half.json '{"protein":{"id":"A","sequence":"AC","unpairedMsa":"","templates"
 job_case half.json 'pairedMsa'
 job rna.json '{"rna":{"id":"R","sequence":"AC"}}'
 job_case rna.json 'unpairedMsa'
-job row.json '{"protein":{"id":"A","sequence":"AC","unpairedMsa":">q\nAD","pairedMsa":"","templates":[]}}'
+job row.json '{"protein":{"id":"A","sequence":"ACDEF","unpairedMsa":">q\nADDEF","pairedMsa":"","templates":[]}}'
 job_case row.json 'protein A: unpairedMsa'
 # The reference reads no MSA of chains of up to four residues.
 job ragged.json '{"protein":{"id":"A","sequence":"ACDEF","unpairedMsa":">q\nACDEF\n>x\nACD","pairedMsa":"","templates":[]}}'

@@ -75,6 +75,12 @@ if [ -f "$build/libnativefold_rdkit.so" ]; then
   check "both are in the table" test "$(grep -c '^FAILED .*later[12].json: ' "$dir/run")" = 2
   check "no directory is made for them" test "$(ls "$dir/e")" = demo_5i55
   check "its good job is folded" test -s "$dir/e/demo_5i55/demo_5i55_model.cif"
+  # An unknown letter: the file that the search leaves must be one that features take.
+  printf '{"name": "letters", "modelSeeds": [1], "dialect": "alphafold3", "version": 4, "sequences": [%s, %s]}' \
+    '{"protein": {"id": "A", "sequence": "AUCDEFK", "unpairedMsa": "", "pairedMsa": "", "templates": []}}' \
+    '{"protein": {"id": "B", "sequence": "GHIKLMN", "unpairedMsa": "", "pairedMsa": "", "templates": []}}' >"$dir/letters.json"
+  check "a job with an unknown letter is completed" "$nativefold" search --json_path="$dir/letters.json" --output_dir="$dir/l"
+  check "and read again" "$nativefold" featurise --json_path="$dir/l/letters/letters_data.json" --output="$dir/l.npz"
   check "the example of the C API runs" "$build/fold_one" data/demo data/demo/demo_5i55.json "$dir/g"
   check "and writes files" test -s "$dir/g/demo_5i55_model.cif"
 else
