@@ -17,7 +17,7 @@ for file in src/base/*.c src/formats/*.c src/chem/*.c src/structure/*.c src/inpu
   # shellcheck disable=SC2086
   [ "$object" -nt "$file" ] || clang $flags -fsanitize=fuzzer-no-link -c "$file" -o "$object" || exit 1
 done
-for file in src/chem/*.S; do clang -Isrc -I. -c "$file" -o "$build/fuzz/objects/$(echo "$file" | tr / _).o"; done
+for file in src/chem/*.S src/weights/*.S; do clang -Isrc -I. -c "$file" -o "$build/fuzz/objects/$(echo "$file" | tr / _).o"; done
 passed=0 failed=0 skipped=0
 # fuzz_smiles hands what it makes up to RDKit.
 NATIVEFOLD_RDKIT=$(realpath "$build")/libnativefold_rdkit.so
