@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/flags.h"
-#include "model/model.h"
+#include "model/plan.h"
 #include "tensor/device.h"
 #include "weights/weights.h"
 
@@ -87,12 +87,22 @@ typedef struct {
   trunk_output trunk;
   float *positions;
   confidence_output confidence;
+  job_plan plan;  // on a GPU: as predict would make it
   nf_arena *arena;
 } bench_job;
 
+static nf_status plan_job(bench_job *j) {
+  if (!model_on_gpu(j->model)) return NF_OK;
+  const job_size size = {.n_token = j->batch.n_token, .n_subset = j->batch.n_token * 8 / 32 + 1, .n_row = (int)j->o->num_msa,
+                         .n_samples = (int)j->o->num_diffusion_samples, .n_template = 1};
+  const memory_ceiling ceiling = {.device = model_device_room(j->model), .device_limit = "the GPU"};
+  return model_plan(j->model, &size, &ceiling, "bench", &j->plan);
+}
+
 static nf_status run_trunk(bench_job *j, int recycles, const nf_ticker *ticker) {
   trunk_free(&j->trunk);
-  trunk_options options = {.num_recycles = recycles, .num_msa = (int)j->o->num_msa, .key = nf_key_from_seed(1), .ticker = ticker};
+  trunk_options options = {.num_recycles = recycles, .num_msa = (int)j->o->num_msa, .key = nf_key_from_seed(1), .ticker = ticker,
+                           .plan = model_on_gpu(j->model) ? &j->plan.memory : NULL};
   NF_TRY(trunk_run(j->model, &j->batch, &options, j->arena, &j->trunk));
   model_wait(j->model);
   return NF_OK;
@@ -164,7 +174,8 @@ static void report_job(const bench_job *j, const char *part, double seconds, con
     printf("{\"part\": \"%s\", \"tokens\": %d, \"seconds\": %.6g, \"how\": \"%s\", \"device_gib\": %.3f, \"counted_gib\": %.3f}\n",
            part, n, seconds, how, there, counted);
   } else if (there > 0) {
-    printf("%-42s %6d %11.2f   %s; %.2f GiB of the GPU\n", part, n, seconds, how, there);
+    printf("%-42s %6d %11.2f   %s; %.2f GiB of the GPU, %.2f by plan\n", part, n, seconds, how, there,
+           (double)j->plan.peak.device / (1 << 30));
   } else {
     printf("%-42s %6d %11.1f   %s; %.2f GiB beside the weights\n", part, n, seconds, how, counted);
   }
@@ -193,6 +204,7 @@ static nf_status bench_size(const bench_options *o, const nf_model *model, int n
   if (parts) report(o, "diffusion transformer, all samples", n, median(times, o->repeats), (double)t.flops, peak);
 
   model_made_up_batch(n, (int)o->msa_rows, arena, &j.batch);
+  NF_TRY_GOTO(done, plan_job(&j));
   model_device_peak(model, true);
   model_costs costs;
   model_count(model, n, j.batch.n_subset, (int)o->num_msa, (int)o->num_diffusion_samples, &costs);

@@ -344,7 +344,8 @@ static nativefold_stage stage(memory_need need, double flops, double rate) {
 static nf_status forecast(const nativefold_model *model, const char *name, const nf_layout *layout, const nf_batch *batch,
                           const nativefold_options *options, job_plan *ret_plan, nativefold_forecast *ret_forecast) {
   // Shares of the measured matrix-product peak that the stages reach (bench/RESULTS.md).
-  const double trunk_share = 0.71, diffusion_share = 0.85, confidence_share = 0.68;
+  const bool gpu = model_on_gpu(model->network);
+  const double trunk_share = gpu ? 0.7 : 0.71, diffusion_share = gpu ? 0.2 : 0.85, confidence_share = gpu ? 0.5 : 0.68;
   int rows = options->num_msa < batch->num_alignments[0] ? options->num_msa : batch->num_alignments[0];
   job_size size = {.n_token = batch->n_token,
                    .n_subset = (layout->n_atoms + batch->n_query - 1) / batch->n_query,
