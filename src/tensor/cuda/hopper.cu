@@ -5,8 +5,8 @@
 #include "tensor/cuda/hopper.cuh"
 #include "tensor/cuda/panel.cuh"
 
-// Three warpgroups of 64 rows each, and one that fetches: the weights in chunks of 32 of the hidden layer for all three,
-// rows for each. A chunk: gates' and values' columns (64, C), then rows of w2 (C, 32), as operands.
+// Three warpgroups of 64 rows each, and one that fetches: the weights in chunks of 32 of the hidden layer for all
+// three, rows for each. A chunk: gates' and values' columns (64, C), then rows of w2 (C, 32), as operands.
 template <int C>
 struct transition_sizes {
   enum { CHUNK = C * 96, STAGES = 4, ROWS = 192, PANEL_BYTES = row_panel<C>::FLOATS * 4 };
@@ -14,17 +14,18 @@ struct transition_sizes {
 };
 
 template <int C>
-__global__ void __launch_bounds__(512, 1) transition_hopper_kernel(float *x, int64_t m, const float *scale, const float *offset,
-                                                                   const bf16 *w, int chunks) {
+__global__ void __launch_bounds__(512, 1)
+    transition_hopper_kernel(float *x, int m, const float *scale, const float *offset, const bf16 *w, int chunks) {
 #ifdef HOPPER_CODE
   typedef transition_sizes<C> sizes;
   enum { CHUNK = sizes::CHUNK, STAGES = sizes::STAGES, ROWS = sizes::ROWS, NT = C / 8 };
   extern __shared__ char hopper_memory[];
   bf16 *stages = (bf16 *)(hopper_memory + (-shared_address(hopper_memory) & 1023));
-  float *panels = (float *)(stages + STAGES * CHUNK), *norm_scale = panels + 3 * row_panel<C>::FLOATS, *norm_offset = norm_scale + C;
-  uint64_t *full = (uint64_t *)(norm_offset + C), *empty = full + STAGES, *rows_full = empty + STAGES, *rows_empty = rows_full + 3;
-  int group = threadIdx.x / 128, lane = threadIdx.x % 32;
-  int64_t tiles = (m + ROWS - 1) / ROWS;
+  float *panels = (float *)(stages + STAGES * CHUNK), *norm_scale = panels + 3 * row_panel<C>::FLOATS,
+        *norm_offset = norm_scale + C;
+  uint64_t *full = (uint64_t *)(norm_offset + C), *empty = full + STAGES, *rows_full = empty + STAGES,
+           *rows_empty = rows_full + 3;
+  int group = threadIdx.x / 128, lane = threadIdx.x % 32, tiles = (m + ROWS - 1) / ROWS;
   keep_norm<C>(scale, offset, norm_scale, norm_offset);
   if (threadIdx.x == 0) {
     for (int s = 0; s < STAGES; s++) barrier_init(full + s, 1), barrier_init(empty + s, 3);
@@ -36,28 +37,28 @@ __global__ void __launch_bounds__(512, 1) transition_hopper_kernel(float *x, int
     registers_fewer<32>();
     if (threadIdx.x == 384) {
       int step = 0;
-      for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x)
+      for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x)
         for (int chunk = 0; chunk < chunks; chunk++, step++) {
           int stage = step % STAGES;
           barrier_wait(empty + stage, step / STAGES % 2 ^ 1);
           barrier_expect(full + stage, CHUNK * sizeof(bf16));
-          copy_bulk(stages + stage * CHUNK, w + (int64_t)chunk * CHUNK, CHUNK * sizeof(bf16), full + stage);
+          copy_bulk(stages + stage * CHUNK, w + chunk * CHUNK, CHUNK * sizeof(bf16), full + stage);
         }
     } else if (threadIdx.x / 32 == 13) {
       int turn = 0;
-      for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x, turn++)
+      for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x, turn++)
         for (int s = 0; s < 3; s++) {
-          int64_t first = tile * ROWS + s * 64;
-          int rows = first >= m ? 0 : m - first < 64 ? (int)(m - first) : 64;
+          int first = tile * ROWS + s * 64;
+          int rows = first >= m ? 0 : m - first < 64 ? m - first : 64;
           barrier_wait(rows_empty + s, turn % 2 ^ 1);
-          copy_rows((char *)(panels + s * row_panel<C>::FLOATS), row_panel<C>::ROW * 4, (const char *)(x + first * C), C * 4, rows,
-                    rows_full + s);
+          copy_rows((char *)(panels + s * row_panel<C>::FLOATS), row_panel<C>::ROW * 4,
+                    (const char *)(x + (int64_t)first * C), C * 4, rows, rows_full + s);
         }
     }
   } else {
     registers_more<160>();
     int g = lane / 4, t = lane % 4, step = 0, turn = 0;
-    for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x, turn++) {
+    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x, turn++) {
       uint32_t rows[C / 16][4];
       barrier_wait(rows_full + group, turn % 2);
       norm_operand<C>(panels + group * row_panel<C>::FLOATS, norm_scale, norm_offset, rows);
@@ -81,8 +82,9 @@ __global__ void __launch_bounds__(512, 1) transition_hopper_kernel(float *x, int
 #pragma unroll
           for (int s = 0; s < 2; s++) {
             // gate sigmoid(gate) value, of half the gate: 2 h v (1 + tanh h) / 2
-            float p0 = hidden[j][2 * s] * hidden[j + 4][2 * s], p1 = hidden[j][2 * s + 1] * hidden[j + 4][2 * s + 1];
-            left[j / 2][j % 2 * 2 + s] = pack_bf16(fmaf(p0, tanh_fast(hidden[j][2 * s]), p0), fmaf(p1, tanh_fast(hidden[j][2 * s + 1]), p1));
+            float h0 = hidden[j][2 * s], h1 = hidden[j][2 * s + 1], p0 = h0 * hidden[j + 4][2 * s],
+                  p1 = h1 * hidden[j + 4][2 * s + 1];
+            left[j / 2][j % 2 * 2 + s] = pack_bf16(fmaf(p0, tanh_fast(h0), p0), fmaf(p1, tanh_fast(h1), p1));
           }
         products_settle(left);
         products_begin();
@@ -93,15 +95,18 @@ __global__ void __launch_bounds__(512, 1) transition_hopper_kernel(float *x, int
         products_settle(out);
         if (threadIdx.x % 128 == 0) barrier_arrive(empty + stage);
       }
-      int64_t row = tile * ROWS + group * 64 + threadIdx.x / 32 % 4 * 16 + g;
+      int row = tile * ROWS + group * 64 + threadIdx.x / 32 % 4 * 16 + g;
 #pragma unroll
       for (int s = 0; s < 2; s++) {
         if (row + 8 * s >= m) continue;
-        float4 *to = (float4 *)(x + (row + 8 * s) * C + 4 * t);
+        float4 *to = (float4 *)(x + (int64_t)(row + 8 * s) * C + 4 * t), old[C / 16];
+#pragma unroll
+        for (int l = 0; l < C / 16; l++) old[l] = to[4 * l];
 #pragma unroll
         for (int l = 0; l < C / 16; l++) {
-          float4 v = to[4 * l];
-          v.x += out[2 * l][2 * s], v.y += out[2 * l][2 * s + 1], v.z += out[2 * l + 1][2 * s], v.w += out[2 * l + 1][2 * s + 1];
+          float4 v = old[l];
+          v.x += out[2 * l][2 * s], v.y += out[2 * l][2 * s + 1], v.z += out[2 * l + 1][2 * s],
+              v.w += out[2 * l + 1][2 * s + 1];
           to[4 * l] = v;
         }
       }
@@ -133,16 +138,16 @@ static void launch_transition(const op_transition *a, int64_t m, int chunks, con
   if (!allowed) allow_shared(transition_hopper_kernel<C>, transition_sizes<C>::shared), allowed = true;
   int64_t tiles = ceil_div(m, (int64_t)transition_sizes<C>::ROWS);
   int blocks = hopper_blocks() < tiles ? hopper_blocks() : (int)tiles;
-  transition_hopper_kernel<C><<<blocks, 512, transition_sizes<C>::shared, cuda_stream>>>(a->x.data, m, a->norm.scale.data,
-                                                                                        a->norm.offset.data, w, chunks);
+  transition_hopper_kernel<C><<<blocks, 512, transition_sizes<C>::shared, cuda_stream>>>(
+      a->x.data, (int)m, a->norm.scale.data, a->norm.offset.data, w, chunks);
   CUDA_CHECK(cudaGetLastError());
 }
 
 void hopper_transition(nf_context *context, const op_transition *a) {
   int64_t c = tensor_last(a->x), n = tensor_count(a->w2) / c, m = tensor_rows(a->x);
-  bf16 *w = scratch<bf16>(context, 3 * c * n);
+  const bf16 *w = packed_by(context, 3 * c * n, 3 * c * n, a->w1.data,
+                            pack_transition{(int)c, (int)n, a->w1.data, a->w2.data, NULL});
   if (context->dry) return;
-  launch_each(3 * c * n, pack_transition{(int)c, (int)n, a->w1.data, a->w2.data, w});
   if (c == 64) launch_transition<64>(a, m, (int)(n / 32), w);
   else launch_transition<128>(a, m, (int)(n / 32), w);
 }
@@ -162,12 +167,13 @@ static __device__ __forceinline__ void keep_operand(const bf16 *w, float factor,
   }
 }
 
-// x += (sigmoid(norm(x) wg) * o) wo. Two warpgroups, each with panels of its own and a warp that fetches them; the weights
-// stay as operands: half of wg (see tanh), then wo.
+// x += (sigmoid(norm(x) wg) * o) wo. Two warpgroups, each with panels of its own and a warp that fetches them; the
+// weights stay as operands: half of wg (see tanh), then wo.
 template <int C>
 struct gated_out_sizes {
   enum { BLOCKS = C == 64 ? 2 : 1, ROW = C + 16, PANEL_BYTES = row_panel<C>::FLOATS * 4, VALUES_BYTES = 64 * ROW * 2 };
-  static const size_t shared = 1024 + 2 * C * C * sizeof(bf16) + 2 * (PANEL_BYTES + VALUES_BYTES) + 2 * C * sizeof(float) + 64;
+  static const size_t shared =
+      1024 + 2 * C * C * sizeof(bf16) + 2 * (PANEL_BYTES + VALUES_BYTES) + 2 * C * sizeof(float) + 64;
 };
 
 template <int C>
@@ -203,6 +209,12 @@ __global__ void __launch_bounds__(320, gated_out_sizes<C>::BLOCKS)
       barrier_wait(empty + group, turn % 2 ^ 1);
       copy_rows((char *)panel, PANEL * 4, (const char *)(x + tile * 64 * C), C * 4, rows, full + group);
       copy_rows((char *)value, ROW * 2, (const char *)(o + tile * 64 * C), C * 2, rows, full + group);
+      int64_t next = tile + 2 * gridDim.x;
+      if (next < tiles && lane == 0) {
+        rows = m - next * 64 < 64 ? (int)(m - next * 64) : 64;
+        prefetch_bulk(x + next * 64 * C, rows * C * 4);
+        prefetch_bulk(o + next * 64 * C, rows * C * 2);
+      }
     }
   } else {
     int g = lane / 4, t = lane % 4, row = warp % 4 * 16 + g;
@@ -237,7 +249,8 @@ __global__ void __launch_bounds__(320, gated_out_sizes<C>::BLOCKS)
       products_settle(left);
       products_begin();
 #pragma unroll
-      for (int l = 0; l < C / 16; l++) product(sum, left[l], operand_128(weights + C * C) + l / 4 * (C * 8) + l % 4 * 2, true);
+      for (int l = 0; l < C / 16; l++)
+        product(sum, left[l], operand_128(weights + C * C) + l / 4 * (C * 8) + l % 4 * 2, true);
       products_commit();
       products_wait<0>();
       products_settle(sum);
@@ -248,7 +261,8 @@ __global__ void __launch_bounds__(320, gated_out_sizes<C>::BLOCKS)
 #pragma unroll
         for (int l = 0; l < C / 16; l++) {
           float4 v = *(const float4 *)(panel + (row + 8 * s) * PANEL + 16 * l + 4 * t);
-          v.x += sum[2 * l][2 * s], v.y += sum[2 * l][2 * s + 1], v.z += sum[2 * l + 1][2 * s], v.w += sum[2 * l + 1][2 * s + 1];
+          v.x += sum[2 * l][2 * s], v.y += sum[2 * l][2 * s + 1], v.z += sum[2 * l + 1][2 * s],
+              v.w += sum[2 * l + 1][2 * s + 1];
           *(float4 *)(to + 16 * l) = v;
         }
       }
@@ -268,7 +282,8 @@ static void launch_gated_out(float *x, int64_t m, const op_norm *norm, const bf1
       x, m, norm->scale.data, norm->offset.data, o, wg, wo);
   CUDA_CHECK(cudaGetLastError());
 }
-void hopper_gated_out(float *x, int64_t c, int64_t m, const op_norm *norm, const bf16 *o, const bf16 *wg, const bf16 *wo) {
+void hopper_gated_out(float *x, int64_t c, int64_t m, const op_norm *norm, const bf16 *o, const bf16 *wg,
+                      const bf16 *wo) {
   if (c == 64) launch_gated_out<64>(x, m, norm, o, wg, wo);
   else launch_gated_out<128>(x, m, norm, o, wg, wo);
 }
@@ -284,7 +299,8 @@ bool hopper(void) {
   cudaFuncAttributes attributes;
   found = cudaGetDevice(&device) == cudaSuccess &&
           cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && major == 9 &&
-          cudaFuncGetAttributes(&attributes, transition_hopper_kernel<128>) == cudaSuccess && attributes.ptxVersion == 90;
+          cudaFuncGetAttributes(&attributes, transition_hopper_kernel<128>) == cudaSuccess &&
+          attributes.ptxVersion == 90;
   cudaGetLastError();  // an answer, not a failure
   return found;
 }

@@ -44,6 +44,10 @@ static __device__ __forceinline__ void copy_bulk(void *to, const void *from, int
                "l"(from), "r"(bytes), "r"(shared_address(barrier))
                : "memory");
 }
+// Bytes that will be wanted later, on their way to the second-level cache by then.
+static __device__ __forceinline__ void prefetch_bulk(const void *from, int bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+}
 // Shared memory written by ordinary stores is about to be read by the matrix units or the copy engine.
 static __device__ __forceinline__ void publish_shared() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 // Among `threads` of the block.

@@ -36,7 +36,9 @@ struct put_outer {
 struct put_rows {
   bf16 *y;
   int64_t ld;
-  __device__ void operator()(int64_t, int64_t i, int64_t j, float v0, float v1) const { *(uint32_t *)(y + i * ld + j) = pack_bf16(v0, v1); }
+  __device__ void operator()(int64_t, int64_t i, int64_t j, float v0, float v1) const {
+    *(uint32_t *)(y + i * ld + j) = pack_bf16(v0, v1);
+  }
 };
 struct add_mean {
   float *pair;
@@ -85,8 +87,9 @@ struct pack_sides {  // (C, 64): left's 32 columns, right's 32, permuted
   }
 };
 
-// The second product on Hopper, for 32 x 32 outer products and 128 channels: 256 tokens j of one i a block, two warpgroups
-// of 128, and four warps that fetch two e at a time: rows j of 32 f, and w's rows (e, channel, 32 f) as operands.
+// The second product on Hopper, for 32 x 32 outer products and 128 channels: 256 tokens j of one i a block, two
+// warpgroups of 128, and four warps that fetch two e at a time: rows j of 32 f, and w's rows (e, channel, 32 f) as
+// operands.
 enum { MEAN_ROWS = 256, MEAN_STAGES = 4, MEAN_STAGE = 2 * 32 * (MEAN_ROWS + 128) };
 static const size_t mean_shared = 1024 + MEAN_STAGES * MEAN_STAGE * sizeof(bf16) + 2 * MEAN_STAGES * sizeof(uint64_t) +
                                   128 * sizeof(float);
@@ -186,25 +189,29 @@ struct pack_mean_hopper {  // to (e, channel, f)
     to[i] = __float2bfloat16(w[(i / 4096 * 32 + f) * 128 + quad_channel(row)]);
   }
 };
-static void launch_mean_hopper(const bf16 *outer, int count, int n, const bf16 *w, const float *b, const float *norm, float *pair) {
+static void launch_mean_hopper(const bf16 *outer, int count, int n, const bf16 *w, const float *b, const float *norm,
+                               float *pair) {
   static bool allowed;
   if (!allowed) allow_shared(mean_hopper_kernel, mean_shared), allowed = true;
-  mean_hopper_kernel<<<dim3((unsigned)ceil_div(n, MEAN_ROWS), (unsigned)count), 384, mean_shared, cuda_stream>>>(outer, n, w, b, norm,
-                                                                                                               pair);
+  mean_hopper_kernel<<<dim3((unsigned)ceil_div(n, MEAN_ROWS), (unsigned)count), 384, mean_shared, cuda_stream>>>(
+      outer, n, w, b, norm, pair);
   CUDA_CHECK(cudaGetLastError());
 }
 
 template <class T>
 static void outer_product_mean(nf_context *context, const op_outer_product_mean *a) {
-  int64_t r = a->msa.shape[0], n = a->msa.shape[1], c_m = a->msa.shape[2], e = tensor_last(a->w_left), c = a->pair.shape[2];
+  int64_t r = a->msa.shape[0], n = a->msa.shape[1], c_m = a->msa.shape[2], e = tensor_last(a->w_left),
+          c = a->pair.shape[2];
   // Tokens i that pass together: their outer products take 64 MiB.
   int64_t most = ((int64_t)64 << 20) / (n * e * e * (int64_t)sizeof(T)), rows = most < 1 ? 1 : most > n ? n : most;
   float2 *stats = scratch<float2>(context, r * n);
-  T *left = scratch<T>(context, r * n * e), *right = scratch<T>(context, r * n * e), *outer = scratch<T>(context, rows * n * e * e);
+  T *left = scratch<T>(context, r * n * e), *right = scratch<T>(context, r * n * e),
+    *outer = scratch<T>(context, rows * n * e * e);
   float *norm = scratch<float>(context, n * n);
   bool panels = sizeof(T) == 2 && c_m == 64 && e == 32, fused = sizeof(T) == 2 && hopper() && e == 32 && c == 128;
   const bf16 *w_sides = NULL, *w = NULL;
-  if (panels) w_sides = packed_by(context, 4096, 4096, a->w_left.data, pack_sides{a->w_left.data, a->w_right.data, NULL});
+  if (panels)
+    w_sides = packed_by(context, 4096, 4096, a->w_left.data, pack_sides{a->w_left.data, a->w_right.data, NULL});
   if (fused) w = packed_by(context, e * e * c, e * e * c, a->w.data, pack_mean_hopper{a->w.data, NULL});
   else if (sizeof(T) == 2) w = packed(context, e * e * c, pack_as_is{0}, a->w.data);
   if (context->dry) return;
@@ -231,7 +238,8 @@ static void outer_product_mean(nf_context *context, const op_outer_product_mean 
     put_outer<T> to = {outer, (uint32_t)n, (uint32_t)e};
     add_mean mean = {a->pair.data + i * n * c, c, a->b.data, norm + i * n};
     if constexpr (sizeof(T) == 2) {
-      blas_product p = {count * e, n * e, r, 1, left + i * e, right, outer, n * e, n * e, n * e, 0, 0, 0, true, false, true, false};
+      blas_product p = {count * e, n * e, r, 1, left + i * e, right, outer, n * e, n * e,
+                        n * e,     0,     0, 0, true,         false, true,  false};
       bool done = blas(&p);
       if (fused) {
         if (!done)
@@ -239,9 +247,11 @@ static void outer_product_mean(nf_context *context, const op_outer_product_mean 
                                   put_rows{outer, n * e});
         launch_mean_hopper(outer, (int)count, (int)n, w, a->b.data, mean.norm, mean.pair);
       } else if (done) {
-        gemm_bf16<true, false>(count * n, c, e * e, 1, outer_rows{outer, (uint32_t)n, (uint32_t)e, n * e}, bf16_rows{w, c, 0}, mean);
+        gemm_bf16<true, false>(count * n, c, e * e, 1, outer_rows{outer, (uint32_t)n, (uint32_t)e, n * e},
+                               bf16_rows{w, c, 0}, mean);
       } else {
-        gemm_bf16<false, false>(count * e, n * e, r, 1, bf16_rows{left + i * e, n * e, 0}, bf16_rows{right, n * e, 0}, to);
+        gemm_bf16<false, false>(count * e, n * e, r, 1, bf16_rows{left + i * e, n * e, 0}, bf16_rows{right, n * e, 0},
+                                to);
         gemm_bf16<true, false>(count * n, c, e * e, 1, bf16_rows{outer, e * e, 0}, bf16_rows{w, c, 0}, mean);
       }
     } else {
@@ -339,7 +349,8 @@ struct put_averages_bf16 {
 
 // The network's sizes in bf16: c_m = 64 = 8 heads of 8.
 static void pair_average_panels(nf_context *context, const op_pair_average *a) {
-  int64_t r = a->msa.shape[0], n = a->msa.shape[1], c = a->pair.shape[2], n_head = 8, hd = 64, ld = round_up(n, 8), ld_v = r * 8;
+  int64_t r = a->msa.shape[0], n = a->msa.shape[1], c = a->pair.shape[2], n_head = 8, hd = 64, ld = round_up(n, 8),
+          ld_v = r * 8;
   float *logits = scratch<float>(context, n_head * n * n);
   bf16 *weights = scratch<bf16>(context, n_head * n * ld), *v = scratch<bf16>(context, n_head * n * ld_v),
        *o = scratch<bf16>(context, r * n * hd);
@@ -367,8 +378,8 @@ static void pair_average(nf_context *context, const op_pair_average *a) {
   T *weights = scratch<T>(context, n_head * n * ld), *v = scratch<T>(context, n_head * n * ld_v);
   if (context->dry) return;
   make_stats(a->pair.data, n * n, c, stats);
-  gemm(n * n, n_head, c, 1, left_norm(a->pair.data, c, stats, &a->norm_pair, NULL), right_rows(a->w_logits.data, n_head),
-       put_head_plane{logits, n * n});
+  gemm(n * n, n_head, c, 1, left_norm(a->pair.data, c, stats, &a->norm_pair, NULL),
+       right_rows(a->w_logits.data, n_head), put_head_plane{logits, n * n});
   launch_warps(n_head * n, softmax_row<T>{logits, a->column_mask.data, n, ld, weights});
   make_stats(a->msa.data, r * n, c_m, stats);
   gemm_left h = left_norm(a->msa.data, c_m, stats, &a->norm, NULL);

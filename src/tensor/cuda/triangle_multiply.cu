@@ -41,7 +41,9 @@ struct add_times {
   float *x;
   const float *gate;
   int64_t stride;
-  __device__ void operator()(int64_t, int64_t i, int j, float v) const { x[i * stride + j] += gate[i * stride + j] * v; }
+  __device__ void operator()(int64_t, int64_t i, int j, float v) const {
+    x[i * stride + j] += gate[i * stride + j] * v;
+  }
 };
 // Columns 0 .. c - 1 of gate and value weights next to one another, as a dual product wants them.
 struct join_columns {
@@ -57,8 +59,9 @@ struct join_columns {
 static void general_multiply(nf_context *context, const op_triangle_multiply *a) {
   int64_t n = a->x.shape[0], c = a->x.shape[2], m = n * n;
   float2 *stats = scratch<float2>(context, m);
-  float *left = scratch<float>(context, m * c), *right = scratch<float>(context, m * c), *sum = scratch<float>(context, m * c),
-        *gate = scratch<float>(context, m * c), *w = scratch<float>(context, 4 * c * c);
+  float *left = scratch<float>(context, m * c), *right = scratch<float>(context, m * c),
+        *sum = scratch<float>(context, m * c), *gate = scratch<float>(context, m * c),
+        *w = scratch<float>(context, 4 * c * c);
   if (context->dry) return;
   make_stats(a->x.data, m, c, stats);
   gemm_left h = left_norm(a->x.data, c, stats, &a->norm, NULL);
@@ -124,15 +127,17 @@ __global__ void __launch_bounds__(256, 2) multiply_in_kernel(const float *x, int
     for (int p = threadIdx.x; p < 64 * PANEL / 8; p += 256) {
       int out = p / (PANEL / 8), k = p % (PANEL / 8) * 8;
       if (k0 + k < ld)
-        *(uint4 *)(planes + ((int64_t)(chunk * 64 + out) * n + i) * ld + k0 + k) = *(const uint4 *)(staging + out * STAGING + k);
+        *(uint4 *)(planes + ((int64_t)(chunk * 64 + out) * n + i) * ld + k0 + k) =
+            *(const uint4 *)(staging + out * STAGING + k);
     }
   }
 }
 
 // x[i, j] += sigmoid(norm(x) w_gating) * (norm_center(planes) w_out), planes (C, N, ld)
 template <int C>
-__global__ void __launch_bounds__(256, 2) multiply_out_kernel(float *x, int n, int64_t ld, const bf16 *planes, op_norm norm,
-                                                              op_norm center, const bf16 *w_gating, const bf16 *w_out) {
+__global__ void __launch_bounds__(256, 2)
+    multiply_out_kernel(float *x, int n, int64_t ld, const bf16 *planes, op_norm norm, op_norm center,
+                        const bf16 *w_gating, const bf16 *w_out) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   enum { NT = C / 16 };
   bf16 *h = panel_memory, *sums = h + PANEL * (C + 8), *ws = sums + PANEL * (C + 8);
@@ -178,7 +183,8 @@ __global__ void __launch_bounds__(256, 2) multiply_out_kernel(float *x, int n, i
       float inverse = rsqrtf(warp_sum(square) / C + 1e-5f);
 #pragma unroll
       for (int v = 0; v < V; v += 2)
-        row[v / 2] = pack_bf16((value[v] - mean) * inverse * s[v] + o[v], (value[v + 1] - mean) * inverse * s[v + 1] + o[v + 1]);
+        row[v / 2] =
+            pack_bf16((value[v] - mean) * inverse * s[v] + o[v], (value[v + 1] - mean) * inverse * s[v + 1] + o[v + 1]);
     }
   }
   copy_wait<0>();
@@ -222,8 +228,8 @@ __global__ void __launch_bounds__(256, 2) multiply_out_kernel(float *x, int n, i
     }
 }
 
-// Where the columns of multiply_in_kernel's chunks come from: w_gate or w_projection, channel c of a at column 2 c, of b
-// at 2 c + 1. Outputs: a's channels, then b's.
+// Where the columns of multiply_in_kernel's chunks come from: w_gate or w_projection, channel c of a at column 2 c, of
+// b at 2 c + 1. Outputs: a's channels, then b's.
 struct gated_columns {
   int64_t c;
   bool value;  // else gates
@@ -253,22 +259,25 @@ struct put_plane {
 
 // ---- in bf16 on Hopper ----
 
-// As multiply_in_kernel, in panels of 64 rows for two warpgroups, each with a warp that fetches its rows. The weights stay:
-// for every 64 outputs an operand of half their gates' columns and half their values', see tanh.
+// As multiply_in_kernel, in panels of 64 rows for two warpgroups, each with a warp that fetches its rows. The weights
+// stay: for every 64 outputs an operand of half their gates' columns and half their values', see tanh.
 template <int C>
 struct multiply_in_sizes {
   enum { WEIGHTS = 4 * C * C, STAGING = 64 * 64 };
-  static const size_t shared = 1024 + (WEIGHTS + 2 * STAGING) * sizeof(bf16) + 2 * (row_panel<C>::FLOATS + C) * sizeof(float) + 64;
+  static const size_t shared =
+      1024 + (WEIGHTS + 2 * STAGING) * sizeof(bf16) + 2 * (row_panel<C>::FLOATS + C) * sizeof(float) + 64;
 };
 template <int C>
 __global__ void __launch_bounds__(320, 1)
-    multiply_in_hopper_kernel(const float *x, int n, int64_t ld, const float *mask, const float *scale, const float *offset,
-                              const bf16 *w, bf16 *planes) {
+    multiply_in_hopper_kernel(const float *x, int n, int64_t ld, const float *mask, const float *scale,
+                              const float *offset, const bf16 *w, bf16 *planes) {
 #ifdef HOPPER_CODE
   typedef multiply_in_sizes<C> sizes;
   extern __shared__ char hopper_memory[];
-  bf16 *weights = (bf16 *)(hopper_memory + (-shared_address(hopper_memory) & 1023)), *stagings = weights + sizes::WEIGHTS;
-  float *panels = (float *)(stagings + 2 * sizes::STAGING), *norm_scale = panels + 2 * row_panel<C>::FLOATS, *norm_offset = norm_scale + C;
+  bf16 *weights = (bf16 *)(hopper_memory + (-shared_address(hopper_memory) & 1023)),
+       *stagings = weights + sizes::WEIGHTS;
+  float *panels = (float *)(stagings + 2 * sizes::STAGING), *norm_scale = panels + 2 * row_panel<C>::FLOATS,
+        *norm_offset = norm_scale + C;
   uint64_t *full = (uint64_t *)(norm_offset + C), *empty = full + 2, *ready = empty + 2;
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = warp < 8 ? warp / 4 : warp - 8;
   int across = (n + 63) / 64, tiles = n * across;
@@ -288,8 +297,8 @@ __global__ void __launch_bounds__(320, 1)
     for (int tile = blockIdx.x * 2 + group; tile < tiles; tile += 2 * gridDim.x, turn++) {
       int i = tile / across, k0 = tile % across * 64;
       barrier_wait(empty + group, turn % 2 ^ 1);
-      copy_rows((char *)panel, row_panel<C>::ROW * 4, (const char *)(x + ((int64_t)i * n + k0) * C), C * 4, n - k0 < 64 ? n - k0 : 64,
-                full + group);
+      copy_rows((char *)panel, row_panel<C>::ROW * 4, (const char *)(x + ((int64_t)i * n + k0) * C), C * 4,
+                n - k0 < 64 ? n - k0 : 64, full + group);
     }
   } else {
     int g = lane / 4, row = warp % 4 * 16 + g;
@@ -333,7 +342,8 @@ __global__ void __launch_bounds__(320, 1)
               words[b][s] = pack_bf16(v[0], v[1]);
             }
           int out = 8 * (j + lane / 16) + lane % 8, at = warp % 4 * 2 + lane / 8 % 2;
-          store_matrix_transposed(staging + out * 128 + ((at ^ (out & 7)) * 16), words[0][0], words[0][1], words[1][0], words[1][1]);
+          store_matrix_transposed(staging + out * 128 + ((at ^ (out & 7)) * 16), words[0][0], words[0][1], words[1][0],
+                                  words[1][1]);
         }
         group_sync(1 + group, 128);
 #pragma unroll
@@ -362,13 +372,15 @@ struct pack_in_hopper {
 };
 
 // As multiply_out_kernel, panels of 64 columns j. Planes come with j contiguous, and the matrix units take them so; the
-// norm over channels follows the product: with weights w = scale w_out it is (sum - mean * column sums of w) / deviation +
-// offset w_out. weights: operands of half of w_gating (see tanh) and of w; sums: the column sums, then offset w_out.
+// norm over channels follows the product: with weights w = scale w_out it is (sum - mean * column sums of w) /
+// deviation + offset w_out. weights: operands of half of w_gating (see tanh) and of w; sums: the column sums, then
+// offset w_out.
 template <int C>
 struct multiply_out_sizes {
   enum { PLANES = C * 64 };
-  static const size_t shared = 1024 + (2 * C * C + 2 * PLANES) * sizeof(bf16) + 2 * row_panel<C>::FLOATS * sizeof(float) +
-                               2 * 4 * 64 * sizeof(float2) + 4 * C * sizeof(float) + 64;
+  static const size_t shared = 1024 + (2 * C * C + 2 * PLANES) * sizeof(bf16) +
+                               2 * row_panel<C>::FLOATS * sizeof(float) + 2 * 4 * 64 * sizeof(float2) +
+                               4 * C * sizeof(float) + 64;
 };
 template <int C>
 __global__ void __launch_bounds__(320, 1)
@@ -381,7 +393,8 @@ __global__ void __launch_bounds__(320, 1)
   bf16 *weights = (bf16 *)(hopper_memory + (-shared_address(hopper_memory) & 1023)), *channels = weights + 2 * C * C;
   float *panels = (float *)(channels + 2 * sizes::PLANES);
   float2 *parts = (float2 *)(panels + 2 * row_panel<C>::FLOATS);
-  float *norm_scale = (float *)(parts + 2 * 4 * 64), *norm_offset = norm_scale + C, *column_sum = norm_offset + C, *column_start = column_sum + C;
+  float *norm_scale = (float *)(parts + 2 * 4 * 64), *norm_offset = norm_scale + C, *column_sum = norm_offset + C,
+        *column_start = column_sum + C;
   uint64_t *full = (uint64_t *)(column_start + C), *empty = full + 2, *ready = empty + 2;
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = warp < 8 ? warp / 4 : warp - 8;
   int across = (n + 63) / 64, tiles = n * across;
@@ -402,7 +415,8 @@ __global__ void __launch_bounds__(320, 1)
     for (int tile = blockIdx.x * 2 + group; tile < tiles; tile += 2 * gridDim.x, turn++) {
       int i = tile / across, j0 = tile % across * 64;
       barrier_wait(empty + group, turn % 2 ^ 1);
-      copy_rows((char *)panel, PANEL * 4, (const char *)(x + ((int64_t)i * n + j0) * C), C * 4, n - j0 < 64 ? n - j0 : 64, full + group);
+      copy_rows((char *)panel, PANEL * 4, (const char *)(x + ((int64_t)i * n + j0) * C), C * 4,
+                n - j0 < 64 ? n - j0 : 64, full + group);
       const bf16 *from = planes + (int64_t)i * ld + j0 + lane % 8 * 8;
       bool valid = j0 + lane % 8 * 8 < ld;
 #pragma unroll 8
@@ -428,8 +442,8 @@ __global__ void __launch_bounds__(320, 1)
 #pragma unroll
       for (int l = 0; l < C / 16; l++) product(gate, left[l], operand_128(weights) + l / 4 * (C * 8) + l % 4 * 2, true);
       products_commit();
-      // Meanwhile: sums over channels of each column and of its squares, less the first channel's value. A thread has eight
-      // columns and every sixteenth channel.
+      // Meanwhile: sums over channels of each column and of its squares, less the first channel's value. A thread has
+      // eight columns and every sixteenth channel.
       {
         float first[8], total[8] = {}, square[8] = {};
 #pragma unroll
@@ -450,8 +464,10 @@ __global__ void __launch_bounds__(320, 1)
         }
 #pragma unroll
         for (int e = 0; e < 8; e++) {
-          total[e] += __shfl_xor_sync(0xffffffffu, total[e], 8), square[e] += __shfl_xor_sync(0xffffffffu, square[e], 8);
-          total[e] += __shfl_xor_sync(0xffffffffu, total[e], 16), square[e] += __shfl_xor_sync(0xffffffffu, square[e], 16);
+          total[e] += __shfl_xor_sync(0xffffffffu, total[e], 8),
+              square[e] += __shfl_xor_sync(0xffffffffu, square[e], 8);
+          total[e] += __shfl_xor_sync(0xffffffffu, total[e], 16),
+              square[e] += __shfl_xor_sync(0xffffffffu, square[e], 16);
           if (lane < 8) part[warp % 4 * 64 + lane * 8 + e] = float2{total[e], square[e]};
         }
       }
@@ -475,7 +491,8 @@ __global__ void __launch_bounds__(320, 1)
       products_begin();
 #pragma unroll
       for (int l = 0; l < C / 16; l++)
-        product<true>(sum, operand_128(channel) + l * 128, operand_128(weights + C * C) + l / 4 * (C * 8) + l % 4 * 2, true);
+        product<true>(sum, operand_128(channel) + l * 128, operand_128(weights + C * C) + l / 4 * (C * 8) + l % 4 * 2,
+                      true);
       products_commit();
 #pragma unroll
       for (int j = 0; j < C / 8; j++)
@@ -489,7 +506,8 @@ __global__ void __launch_bounds__(320, 1)
         float *to = x + ((int64_t)i * n + j0 + row + 8 * s) * C + 4 * t;
 #pragma unroll
         for (int l = 0; l < C / 16; l++) {
-          float4 v = *(const float4 *)(panel + (row + 8 * s) * PANEL + 16 * l + 4 * t), u = *(const float4 *)(column_sum + 16 * l + 4 * t),
+          float4 v = *(const float4 *)(panel + (row + 8 * s) * PANEL + 16 * l + 4 * t),
+                 u = *(const float4 *)(column_sum + 16 * l + 4 * t),
                  o = *(const float4 *)(column_start + 16 * l + 4 * t);
           v.x += gate[2 * l][2 * s] * ((sum[2 * l][2 * s] - mean[s] * u.x) * inverse[s] + o.x);
           v.y += gate[2 * l][2 * s + 1] * ((sum[2 * l][2 * s + 1] - mean[s] * u.y) * inverse[s] + o.y);
@@ -535,33 +553,40 @@ static void launch_in_hopper(const op_triangle_multiply *a, int n, int64_t ld, c
   static bool allowed;
   if (!allowed) allow_shared(multiply_in_hopper_kernel<C>, multiply_in_sizes<C>::shared), allowed = true;
   int64_t pairs = ceil_div(n * ceil_div(n, 64), 2), most = hopper_blocks();
-  multiply_in_hopper_kernel<C><<<(unsigned)(pairs < most ? pairs : most), 320, multiply_in_sizes<C>::shared, cuda_stream>>>(
-      a->x.data, n, ld, a->mask.data, a->norm.scale.data, a->norm.offset.data, w, planes);
+  multiply_in_hopper_kernel<C>
+      <<<(unsigned)(pairs < most ? pairs : most), 320, multiply_in_sizes<C>::shared, cuda_stream>>>(
+          a->x.data, n, ld, a->mask.data, a->norm.scale.data, a->norm.offset.data, w, planes);
   CUDA_CHECK(cudaGetLastError());
 }
 template <int C>
-static void launch_out_hopper(const op_triangle_multiply *a, int n, int64_t ld, const bf16 *w, const float *sums, const bf16 *product) {
+static void launch_out_hopper(const op_triangle_multiply *a, int n, int64_t ld, const bf16 *w, const float *sums,
+                              const bf16 *product) {
   static bool allowed;
   if (!allowed) allow_shared(multiply_out_hopper_kernel<C>, multiply_out_sizes<C>::shared), allowed = true;
   int64_t pairs = ceil_div(n * ceil_div(n, 64), 2), most = hopper_blocks();
-  multiply_out_hopper_kernel<C><<<(unsigned)(pairs < most ? pairs : most), 320, multiply_out_sizes<C>::shared, cuda_stream>>>(
-      a->x.data, n, ld, product, a->norm.scale.data, a->norm.offset.data, w, sums);
+  multiply_out_hopper_kernel<C>
+      <<<(unsigned)(pairs < most ? pairs : most), 320, multiply_out_sizes<C>::shared, cuda_stream>>>(
+          a->x.data, n, ld, product, a->norm.scale.data, a->norm.offset.data, w, sums);
   CUDA_CHECK(cudaGetLastError());
 }
 
 // ---- the op ----
 
 // The sums of products of a and b, channel by channel.
-static void multiply_planes(const op_triangle_multiply *a, int64_t n, int64_t c, int64_t ld, const bf16 *planes, bf16 *product) {
+static void multiply_planes(const op_triangle_multiply *a, int64_t n, int64_t c, int64_t ld, const bf16 *planes,
+                            bf16 *product) {
   const bf16 *left = planes, *right = planes + c * n * ld;
   int64_t plane = n * ld;
   const bf16 *first = a->outgoing ? left : right, *second = a->outgoing ? right : left;
-  blas_product p = {n, n, n, c, first, second, product, ld, ld, ld, plane, plane, plane, !a->outgoing, a->outgoing, true, false};
+  blas_product p = {n,  n,     n,     c,     first,        second,      product, ld,   ld,
+                    ld, plane, plane, plane, !a->outgoing, a->outgoing, true,    false};
   if (blas(&p)) return;
   if (a->outgoing)
-    gemm_bf16<true, true>(n, n, ld, c, bf16_rows{left, ld, plane}, bf16_rows{right, ld, plane}, put_plane{product, n, ld});
+    gemm_bf16<true, true>(n, n, ld, c, bf16_rows{left, ld, plane}, bf16_rows{right, ld, plane},
+                          put_plane{product, n, ld});
   else
-    gemm_bf16<false, false>(n, n, n, c, bf16_rows{right, ld, plane}, bf16_rows{left, ld, plane}, put_plane{product, n, ld});
+    gemm_bf16<false, false>(n, n, n, c, bf16_rows{right, ld, plane}, bf16_rows{left, ld, plane},
+                            put_plane{product, n, ld});
 }
 
 template <int C>
@@ -576,7 +601,8 @@ static void launch_multiply(const op_triangle_multiply *a, int n, int64_t ld, co
                                                        a->norm.offset.data, w, planes);
   CUDA_CHECK(cudaGetLastError());
   multiply_planes(a, n, C, ld, planes, product);
-  multiply_out_kernel<C><<<grid, 256, out, cuda_stream>>>(a->x.data, n, ld, product, a->norm, a->norm_center, w_gating, w_out);
+  multiply_out_kernel<C>
+      <<<grid, 256, out, cuda_stream>>>(a->x.data, n, ld, product, a->norm, a->norm_center, w_gating, w_out);
   CUDA_CHECK(cudaGetLastError());
 }
 
@@ -605,7 +631,8 @@ CUDA_OP(triangle_multiply) {
       }
     } else {
       const bf16 *w = packed_by(context, 4 * c * c, 4 * c * c, a->w_gate.data,
-                                pack_gated{gated_columns{c, false}, gated_columns{c, true}, a->w_gate.data, a->w_projection.data, NULL}),
+                                pack_gated{gated_columns{c, false}, gated_columns{c, true}, a->w_gate.data,
+                                           a->w_projection.data, NULL}),
                  *w_gating = packed(context, c * c, permuted_columns{c, c, 1}, a->w_gating.data),
                  *w_out = packed(context, c * c, permuted_columns{c, c, 1}, a->w_out.data);
       if (!context->dry) {
