@@ -116,10 +116,20 @@ static void all(void) {
        .wq = weight(768, 3, 768, 16, 48), .bq = made(0, 1, 2, 16, 48, 1, 1), .wk = weight(768, 3, 768, 16, 48),
        .wv = weight(768, 3, 768, 16, 48), .wg = weight(768, 2, 768, 768, 1), .wo = weight(768, 2, 768, 768, 1),
        .logits = made(0, 1, 3, 16, n, n, 1), .mask = ones(n));
+  int64_t own = ops->kept_logits(n, 768, 48);
+  TIME("diffusion attention, logits kept, 5 samples", attention, .x = made(0, 1, 3, 5, n, 768, 1), .condition = condition(n, 768),
+       .wq = weight(768, 3, 768, 16, 48), .bq = made(0, 1, 2, 16, 48, 1, 1), .wk = weight(768, 3, 768, 16, 48),
+       .wv = weight(768, 3, 768, 16, 48), .wg = weight(768, 2, 768, 768, 1), .wo = weight(768, 2, 768, 768, 1),
+       .logits = own > 0 ? made(0, 0, 2, 16, own, 1, 1) : made(0, 1, 3, 16, n, n, 1), .mask = ones(n));
   TIME("diffusion transition, 5 samples", transition, .x = made(0, 1, 2, 5 * n, 768, 1, 1), .condition = condition(n, 768),
        .w1 = weight(768, 2, 768, 3072, 1), .w2 = weight(1536, 2, 1536, 768, 1));
-  TIME("diffusion condition, one of 6 a block", linear, .x = made(0, 1, 2, n, 384, 1, 1), .normalise = true, .norm = norm(384),
-       .w = weight(384, 2, 384, 768, 1), .sigmoid_output = true, .y = made(0, 1, 2, n, 768, 1, 1));
+  nf_tensor cond = made(0, 1, 2, n, 384, 1, 1);
+  linear_layer layers[6];
+  for (int i = 0; i < 6; i++)
+    layers[i] = (linear_layer){.scale = i < 4 ? ones(384) : (nf_tensor){0}, .w = weight(384, 2, 384, 768, 1),
+                               .sigmoid_output = i % 2 == 0, .y = made(0, 1, 2, n, 768, 1, 1)};
+  TIME("diffusion conditions of a block", linears, .x = cond, .n = 6,
+       .layers = {layers[0], layers[1], layers[2], layers[3], layers[4], layers[5]});
   int32_t *index = nf_calloc((size_t)(s * 128), sizeof *index);
   for (int64_t i = 0; i < s * 128; i++) {
     int64_t at = i / 128 * 32 - 48 + i % 128;

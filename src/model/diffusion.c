@@ -17,7 +17,7 @@ typedef struct {
   nf_tensor token_mask, atom_mask;  // (N), (N A)
   nf_tensor pair_cond;              // (N, N, c)
   nf_tensor single_cond;            // (N, c): before the noise embedding
-  nf_tensor logits;                 // (n_super, blocks of one * H, N, N), or none: made in each step
+  nf_tensor logits;                 // (n_super, blocks of one * H, N N or as the device keeps them), or none: made in each step
   atom_features atoms;
   nf_tensor encoder_logits, decoder_logits;
   block_conditions encoder[ATOM_BLOCKS_MAX], decoder[ATOM_BLOCKS_MAX];
@@ -25,12 +25,23 @@ typedef struct {
   const uint8_t *atom_mask_bytes;
 } diffusion_constants;
 
-static void super_block_logits(nf_context *context, const diffusion_weights *w, nf_tensor pair_cond, int i,
-                               nf_tensor out) {
+// Floats that a head's logits take in the device's own form, or 0: it has none.
+static int64_t kept_logits(const nf_context *context, const diffusion_weights *w, int64_t n) {
+  return context->ops->kept_logits(n, w->blocks[0].q.shape[0], w->blocks[0].q.shape[2]);
+}
+// Of all blocks of super-block i: out (blocks * H, N N or as the device keeps them).
+static void super_block_logits(nf_context *context, const diffusion_weights *w, nf_tensor pair_cond, nf_tensor mask,
+                               int i, nf_tensor out) {
   int64_t n = pair_cond.shape[0], c = pair_cond.shape[2];
   nf_tensor weight = tensor_slice(w->logits, i);
+  int64_t heads = tensor_count(weight) / c;
+  bool own = kept_logits(context, w, n) > 0;
+  size_t mark = context_here(context);
+  nf_tensor plain = own ? CONTEXT_3(context, heads, n, n) : tensor_3(out.data, heads, n, n);
   OP(context, pair_logits, .x = tensor_4(pair_cond.data, 1, n, n, c), .norm.scale = w->logits_norm, .w = weight,
-     .out = tensor_4(out.data, 1, tensor_count(weight) / c, n, n));
+     .out = tensor_4(plain.data, 1, heads, n, n));
+  if (own) OP(context, keep_logits, .logits = plain, .mask = mask, .out = out);
+  context_reset(context, mark);
 }
 
 static void make_constants(nf_context *context, const nf_model *model, const memory_plan *plan,
@@ -50,7 +61,8 @@ static void make_constants(nf_context *context, const nf_model *model, const mem
   int64_t heads = w->blocks[0].q.shape[1], per_super = model->dims.n_diffusion_blocks / w->n_super * heads;
   bool kept = plan ? !plan->logits_remade
                    : (size_t)w->n_super * (size_t)(per_super * n * n) * sizeof(float) <= logits_kept_at_most;
-  k->logits = kept ? CONTEXT_4(context, w->n_super, per_super, n, n) : (nf_tensor){0};
+  int64_t own = kept_logits(context, w, n);
+  k->logits = kept ? CONTEXT_3(context, w->n_super, per_super, own > 0 ? own : n * n) : (nf_tensor){0};
   k->pair_cond = CONTEXT_3(context, n, n, c_pair);
 
   size_t mark = context_here(context);
@@ -81,7 +93,7 @@ static void make_constants(nf_context *context, const nf_model *model, const mem
     OP(context, transition, .x = tensor_2(k->pair_cond.data, n * n, c_pair), .norm = w->pair_transition[i].norm,
        .w1 = w->pair_transition[i].w1, .w2 = w->pair_transition[i].w2);
   for (int i = 0; i < w->n_super && kept; i++)
-    super_block_logits(context, w, k->pair_cond, i, tensor_slice(k->logits, i));
+    super_block_logits(context, w, k->pair_cond, k->token_mask, i, tensor_slice(k->logits, i));
 
   k->atoms = atom_encoder_features(context, &w->encoder, inputs, single, tensor_2(k->pair_cond.data, n * n, c_pair));
   k->encoder_logits = atom_logits(context, &w->encoder.transformer, &k->atoms);
@@ -167,13 +179,14 @@ static void denoise_scaled(nf_context *context, void *arguments) {
   OP(context, linear, .x = cond, .normalise = true, .norm.scale = w->cond_norm, .w = w->cond, .y = added);
   OP(context, scale, .x = added, .factor = 1, .add = true, .y = act_flat);
   int per_super = model->dims.n_diffusion_blocks / w->n_super;
-  int64_t heads = w->blocks[0].q.shape[1];
+  int64_t heads = w->blocks[0].q.shape[1], own = kept_logits(context, w, n), of_head = own > 0 ? own : n * n;
   bool kept = tensor_given(k->logits);
-  nf_tensor fresh = kept ? (nf_tensor){0} : CONTEXT_3(context, per_super * heads, n, n);
+  nf_tensor fresh = kept ? (nf_tensor){0} : CONTEXT_2(context, per_super * heads, of_head);
   for (int i = 0; i < model->dims.n_diffusion_blocks; i++) {
-    if (!kept && i % per_super == 0) super_block_logits(context, w, k->pair_cond, i / per_super, fresh);
+    if (!kept && i % per_super == 0) super_block_logits(context, w, k->pair_cond, k->token_mask, i / per_super, fresh);
     nf_tensor logits = kept ? tensor_slice(k->logits, i / per_super) : fresh;
-    nf_tensor mine = tensor_3(context->dry ? NULL : logits.data + i % per_super * heads * n * n, heads, n, n);
+    const float *first = context->dry ? NULL : logits.data + i % per_super * heads * of_head;
+    nf_tensor mine = own > 0 ? tensor_2(first, heads, own) : tensor_3(first, heads, n, n);
     size_t block = context_here(context);
     block_conditions conditions = diffusion_conditions(context, &w->blocks[i], cond);
     diffusion_block_attention(context, &w->blocks[i], &conditions, act, mine, k->token_mask);

@@ -1,28 +1,28 @@
 // Algorithms 23 to 26: one block, and the conditions that its norms and gates take from the single conditioning.
 #include "model/network.h"
 
-static op_condition adaptive(nf_context *context, const adaptive_weights *w, nf_tensor cond) {
-  int64_t p = tensor_rows(cond), c = tensor_last(w->scale);
-  op_condition condition = {.scale = CONTEXT_2(context, p, c), .shift = CONTEXT_2(context, p, c)};
-  OP(context, linear, .x = cond, .normalise = true, .norm.scale = w->norm, .w = w->scale, .bias = w->scale_b,
-     .sigmoid_output = true, .y = condition.scale);
-  OP(context, linear, .x = cond, .normalise = true, .norm.scale = w->norm, .w = w->shift, .y = condition.shift);
-  return condition;
+static nf_tensor add_layer(nf_context *context, op_linears *all, nf_tensor norm, nf_tensor w, nf_tensor bias, bool sigmoid_output) {
+  nf_tensor y = CONTEXT_2(context, tensor_rows(all->x), tensor_last(w));
+  all->layers[all->n++] = (linear_layer){norm, w, bias, sigmoid_output, y};
+  return y;
 }
 
-// The gate sees the conditioning as it is, without a norm.
-static nf_tensor zero_gate(nf_context *context, nf_tensor w, nf_tensor b, nf_tensor cond) {
-  nf_tensor gate = CONTEXT_2(context, tensor_rows(cond), tensor_last(w));
-  OP(context, linear, .x = cond, .w = w, .bias = b, .sigmoid_output = true, .y = gate);
-  return gate;
+static op_condition adaptive(nf_context *context, op_linears *all, const adaptive_weights *w) {
+  op_condition c = {.scale = add_layer(context, all, w->norm, w->scale, w->scale_b, true)};
+  c.shift = add_layer(context, all, w->norm, w->shift, (nf_tensor){0}, false);
+  return c;
 }
 
 block_conditions diffusion_conditions(nf_context *context, const diffusion_block_weights *w, nf_tensor cond) {
-  block_conditions c = {.query = adaptive(context, &w->query, cond)};
-  if (tensor_given(w->key.scale)) c.key = adaptive(context, &w->key, cond);
-  c.query.gate = zero_gate(context, w->zero, w->zero_b, cond);
-  c.ffw = adaptive(context, &w->ffw, cond);
-  c.ffw.gate = zero_gate(context, w->ffw_zero, w->ffw_zero_b, cond);
+  const nf_tensor none = {0};
+  op_linears all = {.x = cond};
+  block_conditions c = {.query = adaptive(context, &all, &w->query)};
+  if (tensor_given(w->key.scale)) c.key = adaptive(context, &all, &w->key);
+  c.ffw = adaptive(context, &all, &w->ffw);
+  // The gates see the conditioning as it is, without a norm.
+  c.query.gate = add_layer(context, &all, none, w->zero, w->zero_b, true);
+  c.ffw.gate = add_layer(context, &all, none, w->ffw_zero, w->ffw_zero_b, true);
+  context->ops->linears(context, &all);
   return c;
 }
 

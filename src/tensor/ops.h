@@ -40,6 +40,21 @@ typedef struct {
   nf_tensor y;          // (M, out); may be x if it is normalised and in = out
 } op_linear;
 
+// Several layers of one input: each y = act(norm(x) w + bias), the norm having no offset.
+typedef struct {
+  nf_tensor scale;      // (in): of the norm, or none: x is taken as it is
+  nf_tensor w;          // (in, out)
+  nf_tensor bias;       // (out) or none
+  bool sigmoid_output;
+  nf_tensor y;          // (M, out)
+} linear_layer;
+enum { LINEARS_MOST = 8 };
+typedef struct {
+  nf_tensor x;  // (M, in)
+  int n;
+  linear_layer layers[LINEARS_MOST];
+} op_linears;
+
 // x += gate * ((swish(h[:n]) * h[n:]) w2), h = norm(x) w1. The norm is `norm`, or adaptive if condition.scale is given.
 typedef struct {
   nf_tensor x;  // (M, C)
@@ -89,9 +104,15 @@ typedef struct {
   nf_tensor wq, bq, wk, wv;  // (C, H, D); bq (H, D) or none
   nf_tensor wg;              // (C, H D)
   nf_tensor wo;              // (H D, C)
-  nf_tensor logits;          // (H, N, N): keys before queries
+  nf_tensor logits;          // (H, N, N): keys before queries; or (H, any), as keep_logits wrote them
   nf_tensor mask;            // (N): masked keys get -1e9
 } op_attention;
+
+// Logits and mask in the form in which this device's attention reads them fastest: for those that serve many times.
+typedef struct {
+  nf_tensor logits, mask;  // as attention has them
+  nf_tensor out;           // (H, kept_logits of the device)
+} op_keep_logits;
 
 // Algorithm 7's cross attention within windows of atoms: queries (S, Q) of each sample, keys gathered from them.
 typedef struct {
@@ -298,11 +319,15 @@ struct nf_ops {
   int64_t (*memory_room)(void);        // most bytes that allocate may have out at once; host memory: 0, not known here
   void (*layer_norm)(nf_context *context, const op_layer_norm *a);
   void (*linear)(nf_context *context, const op_linear *a);
+  void (*linears)(nf_context *context, const op_linears *a);
   void (*transition)(nf_context *context, const op_transition *a);
   void (*triangle_multiply)(nf_context *context, const op_triangle_multiply *a);
   void (*triangle_attention)(nf_context *context, const op_triangle_attention *a);
   void (*pair_logits)(nf_context *context, const op_pair_logits *a);
   void (*attention)(nf_context *context, const op_attention *a);
+  // Floats that a head's logits of n tokens take in that form, for c channels in heads of d; 0: there is none.
+  int64_t (*kept_logits)(int64_t n, int64_t c, int64_t d);
+  void (*keep_logits)(nf_context *context, const op_keep_logits *a);
   void (*atom_attention)(nf_context *context, const op_atom_attention *a);
   void (*outer_product_mean)(nf_context *context, const op_outer_product_mean *a);
   void (*pair_average)(nf_context *context, const op_pair_average *a);
@@ -328,6 +353,7 @@ struct nf_ops {
 
 // FLOPs of an op's matrix products, two a multiply-add; every device adds them to context->flops.
 int64_t flops_linear(const op_linear *a);
+int64_t flops_linears(const op_linears *a);
 int64_t flops_transition(const op_transition *a);
 int64_t flops_triangle_multiply(const op_triangle_multiply *a);
 int64_t flops_triangle_attention(const op_triangle_attention *a);

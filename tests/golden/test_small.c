@@ -77,16 +77,18 @@ TEST(trunk) {
   check_all_seen(&g, "rng_key trunk_key");
 }
 
-static void denoise(golden_trace *g, const char *prefix) {
+// The denoised positions, or NULL.
+static const float *denoise(golden_trace *g, const char *prefix) {
   char name[64];
   nf_trace trace = {g, golden_seam};
   snprintf(name, sizeof name, "%s_in", prefix);
   const nf_array *in = golden_find(g->arrays, g->n, name);
   snprintf(name, sizeof name, "%s_noise_level", prefix);
   const nf_array *level = golden_find(g->arrays, g->n, name);
-  if (!in || !level) return;
+  if (!in || !level) return NULL;
   float *out = NF_NEW(arena, float, batch.n_token * batch.n_slot * 3);
   CHECK_OK(diffusion_denoise(model, &batch, &trunk, in->data, *(const float *)level->data, prefix, &trace, arena, out));
+  return out;
 }
 
 TEST(denoise) {
@@ -98,6 +100,40 @@ TEST(denoise) {
   denoise(&g, "denoise_lo");
   golden_report(&g, "denoise");
   check_all_seen(&g, "denoise_hi_in denoise_hi_noise_level denoise_lo_in denoise_lo_noise_level");
+}
+
+// From the reference's own trunk output: on a GPU, whose trunk is in bf16, this tells the diffusion's own error beside that
+// of the reference, which multiplies in TF32 here and in fp32 there.
+TEST(denoise_from_golden_trunk) {
+  if (!ready() || !trunk.pair) SKIP("reference data absent: network/");
+  REFERENCE_OR_SKIP(trunk_path, "network/golden_small_trunk.npz");
+  REFERENCE_OR_SKIP(path, "network/golden_small_denoise.npz");
+  REFERENCE_OR_SKIP(reduced_path, "network/golden_small_bf16.npz");
+  golden_trace from, g, reduced;
+  if (!load(trunk_path, &from) || !load(path, &g) || !load(reduced_path, &reduced)) return;
+  const nf_array *arrays[] = {golden_find(from.arrays, from.n, "target_feat"), golden_find(from.arrays, from.n, "recycle1_single"),
+                              golden_find(from.arrays, from.n, "recycle1_pair")};
+  float *to[] = {trunk.target_feat, trunk.single, trunk.pair};
+  for (int i = 0; i < 3; i++)
+    if (arrays[i]) model->ops->upload(to[i], arrays[i]->data, (size_t)nf_array_count(arrays[i]) * sizeof(float));
+  bool exact = model->ops->host_memory || getenv("NATIVEFOLD_CUDA_FP32");
+  if (!exact) g.limit = 2e-3;
+  static const char *const levels[] = {"hi", "lo"};
+  for (int i = 0; i < 2; i++) {
+    char prefix[32], name[64];
+    snprintf(prefix, sizeof prefix, "denoise_%s", levels[i]);
+    const float *out = denoise(&g, prefix);
+    snprintf(name, sizeof name, "bf16_denoise_%s_fp32emb", levels[i]);
+    const nf_array *theirs = golden_find(reduced.arrays, reduced.n, name);
+    snprintf(name, sizeof name, "%s_out", prefix);
+    const nf_array *truth = golden_find(g.arrays, g.n, name);
+    if (!out || !theirs || !truth) continue;
+    double error = test_relative_l2(out, truth->data, nf_array_count(truth)),
+           reference = test_relative_l2(theirs->data, truth->data, nf_array_count(truth));
+    if (getenv("GOLDEN_VERBOSE")) printf("  %s: error %.2e, the reference's %.2e\n", name, error, reference);
+    if (!(error <= 4 * reference)) test_fail(__FILE__, __LINE__, "%s: error %.3g, the reference's is %.3g", name, error, reference);
+  }
+  golden_report(&g, "denoise from the golden trunk");
 }
 
 TEST(sampling_and_confidence) {

@@ -54,7 +54,8 @@ static nf_tensor draw_weight(nf_arena *arena, uint32_t seed, int64_t fan_in, int
 
 typedef void (*op_call)(nf_context *context, void *args, nf_tensor x);
 
-// The op on the GPU, with every array of its arguments replaced by a copy there. Run twice: both must agree in all bits.
+// The op on the GPU, with every array of its arguments replaced by a copy there. Run twice, and once in pieces: all must
+// agree in all bits.
 static void run_on_gpu(op_call call, const void *args, size_t args_size, bool reduced, nf_tensor x, nf_tensor result,
                        int64_t *ret_flops) {
   const nf_ops *ops = gpu();
@@ -70,24 +71,30 @@ static void run_on_gpu(op_call call, const void *args, size_t args_size, bool re
   size_t bytes = (size_t)tensor_count(x) * sizeof(float);
   nf_tensor there = x;
   there.data = ops->allocate(bytes);
-  nf_context dry = context_dry(ops);
-  dry.reduced = reduced;
-  call(&dry, words, there);
-  char *memory = ops->allocate(dry.peak), *poison = nf_alloc(dry.peak + 1);
+  nf_context dry[2];
+  for (int pieces = 0; pieces < 2; pieces++) {
+    dry[pieces] = context_dry(ops);
+    dry[pieces].reduced = reduced;
+    dry[pieces].chunk_rows = pieces ? 24 : 0;
+    call(&dry[pieces], words, there);
+  }
+  size_t peak = dry[0].peak > dry[1].peak ? dry[0].peak : dry[1].peak;
+  char *memory = ops->allocate(peak), *poison = nf_alloc(peak + 1);
   float *again = nf_alloc(bytes);
-  for (int run = 0; run < 2; run++) {
-    memset(poison, run ? 0xff : 0x7f, dry.peak);
-    ops->upload(memory, poison, dry.peak);
+  for (int run = 0; run < 3; run++) {
+    memset(poison, run ? 0xff : 0x7f, peak);
+    ops->upload(memory, poison, peak);
     ops->upload(there.data, x.data, bytes);
-    nf_context context = context_create(ops, memory, dry.peak);
+    nf_context context = context_create(ops, memory, peak);
     context.reduced = reduced;
+    context.chunk_rows = dry[run / 2].chunk_rows;
     call(&context, words, there);
     ops->download(run ? again : result.data, there.data, bytes);
-    CHECK_INT(context.peak, dry.peak);
+    CHECK_INT(context.peak, dry[run / 2].peak);
     CHECK_INT(context.used, 0);
     *ret_flops = context.flops;
+    if (run) CHECK(memcmp(again, result.data, bytes) == 0);
   }
-  CHECK(memcmp(again, result.data, bytes) == 0);
   for (int i = 0; i < n_drawn; i++) ops->release(drawn[i].copy);
   ops->release(there.data);
   ops->release(memory);
@@ -162,6 +169,32 @@ TEST(linear) {
     }
 }
 
+// y: the layers' results one after another.
+static void call_linears(nf_context *context, void *args, nf_tensor y) {
+  op_linears a = *(op_linears *)args;
+  for (int i = 0; i < a.n; i++) a.layers[i].y = tensor_slice(y, i);
+  context->ops->linears(context, &a);
+}
+TEST(linears) {
+  static const int sizes[][3] = {{1, 1, 4}, {13, 31, 17}, {1, 128, 128}, {127, 128, 128}, {129, 256, 384}, {41, 768, 384}, {1500, 768, 128}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    int64_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
+    if (m > 1000 && !gpu()) continue;
+    nf_arena *arena = nf_arena_create();
+    op_linears a = {.x = draw(arena, 1, 0.1f, 1, 2, m, k, 1, 1), .n = 5};
+    for (int i = 0; i < a.n; i++) {
+      linear_layer *l = &a.layers[i];
+      uint32_t seed = (uint32_t)(2 + 3 * i);
+      l->w = draw_weight(arena, seed, k, 2, k, n, 1);
+      if (i != 1) l->scale = draw(arena, seed + 1, 1, 0.2f, 1, k, 1, 1, 1);
+      if (i % 2 == 0) l->bias = draw(arena, seed + 2, 0, 1, 1, n, 1, 1, 1);
+      l->sigmoid_output = i >= 3;
+    }
+    compare("linears", arena, call_linears, &a, draw(arena, 99, 0, 1, 3, a.n, m, n, 1));
+    nf_arena_free(arena);
+  }
+}
+
 static void call_transition(nf_context *context, void *args, nf_tensor x) {
   op_transition a = *(op_transition *)args;
   a.x = x;
@@ -172,12 +205,15 @@ static op_condition draw_condition(nf_arena *arena, uint32_t seed, int64_t p, in
                         draw(arena, seed + 2, 0.5f, 0.5f, 2, p, c, 1, 1)};
 }
 TEST(transition) {
-  static const int sizes[][3] = {{1, 4, 3}, {31, 17, 33}, {41, 64, 257}, {113, 128, 512}, {30, 768, 1536}, {1, 64, 32},
-                                 {257, 64, 256}, {511, 128, 512}};
+  static const int sizes[][3] = {{1, 4, 3}, {31, 17, 33}, {41, 64, 257}, {113, 128, 512}, {30, 768, 1536}, {1, 64, 32}, {1, 256, 64},
+                                 {129, 384, 192}, {257, 64, 256}, {511, 128, 512}, {191, 128, 64}, {1500, 128, 1536}, {5600, 768, 64},
+                                 {193, 64, 96}, {60001, 64, 32}, {26000, 128, 32}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
     for (int conditional = 0; conditional < 2; conditional++) {
-      nf_arena *arena = nf_arena_create();
       int64_t m = sizes[s][0], c = sizes[s][1], n = sizes[s][2];
+      if (m > 10000 && (!gpu() || conditional)) continue;  // more rows than a GPU's resident blocks take in one turn
+      if (m > 1000 && m <= 10000 && (!gpu() || !conditional)) continue;  // enough for wide tiles
+      nf_arena *arena = nf_arena_create();
       op_transition a = {.w1 = draw_weight(arena, 1, c, 2, c, 2 * n, 1), .w2 = draw_weight(arena, 2, n, 2, n, c, 1)};
       if (conditional) a.condition = draw_condition(arena, 3, (m + 1) / 2, c);
       else a.norm = draw_norm(arena, 3, c);
@@ -215,7 +251,8 @@ static void call_triangle_attention(nf_context *context, void *args, nf_tensor x
 }
 TEST(triangle_attention) {
   static const int sizes[][4] = {{1, 8, 1, 8}, {7, 5, 2, 3}, {15, 32, 2, 16}, {33, 16, 4, 16}, {41, 128, 4, 32},
-                                 {1, 128, 4, 32}, {63, 64, 4, 16}, {65, 64, 4, 16}, {127, 128, 4, 32}, {129, 128, 4, 32}};
+                                 {1, 128, 4, 32}, {63, 64, 4, 16}, {65, 64, 4, 16}, {127, 128, 4, 32}, {129, 128, 4, 32},
+                                 {137, 128, 4, 32}, {259, 64, 4, 16}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
     for (int ending = 0; ending < 2; ending++) {
       nf_arena *arena = nf_arena_create();
@@ -254,20 +291,38 @@ static void call_attention(nf_context *context, void *args, nf_tensor x) {
   a.x = x;
   context->ops->attention(context, &a);
 }
-TEST(attention) {
+// With the logits in the form of the device's own, if it has one.
+static void call_kept_attention(nf_context *context, void *args, nf_tensor x) {
+  op_attention a = *(op_attention *)args;
+  size_t mark = context_here(context);
+  int64_t heads = a.logits.shape[0], own = context->ops->kept_logits(a.mask.shape[0], tensor_last(x), a.wq.shape[2]);
+  a.x = x;
+  if (own > 0) {
+    nf_tensor kept = CONTEXT_2(context, heads, own);
+    OP(context, keep_logits, .logits = a.logits, .mask = a.mask, .out = kept);
+    a.logits = kept;
+  }
+  context->ops->attention(context, &a);
+  context_reset(context, mark);
+}
+TEST(self_attention) {
   static const int sizes[][5] = {{1, 1, 8, 1, 8}, {2, 7, 10, 2, 3}, {1, 33, 48, 3, 16}, {3, 41, 96, 4, 24},
-                                 {2, 65, 96, 2, 48}, {2, 129, 384, 8, 48}};
+                                 {2, 65, 96, 2, 48}, {2, 129, 384, 8, 48}, {1, 1, 128, 2, 48}, {2, 63, 384, 3, 24},
+                                 {3, 64, 256, 1, 48}, {1, 193, 768, 2, 48}, {8, 193, 128, 16, 48}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
     for (int conditional = 0; conditional < 2; conditional++) {
-      nf_arena *arena = nf_arena_create();
       int64_t b = sizes[s][0], n = sizes[s][1], c = sizes[s][2], h = sizes[s][3], d = sizes[s][4];
+      if (b * n > 1000 && (!gpu() || !conditional)) continue;
+      nf_arena *arena = nf_arena_create();
       op_attention a = {.wq = draw_weight(arena, 1, c, 3, c, h, d), .bq = draw(arena, 2, 0, 0.3f, 2, h, d, 1, 1),
                         .wk = draw_weight(arena, 3, c, 3, c, h, d), .wv = draw_weight(arena, 4, c, 3, c, h, d),
                         .wg = draw_weight(arena, 5, c, 2, c, h * d, 1), .wo = draw_weight(arena, 6, c, 2, h * d, c, 1),
                         .logits = draw(arena, 7, 0, 2, 3, h, n, n, 1), .mask = draw_mask(arena, 8, n)};
       if (conditional) a.condition = draw_condition(arena, 9, n, c);
       else a.norm = draw_norm(arena, 9, c);
-      compare("attention", arena, call_attention, &a, draw(arena, 12, 0, 1, 3, b, n, c, 1));
+      nf_tensor x = draw(arena, 12, 0, 1, 3, b, n, c, 1);
+      if (conditional && c % 128 == 0) compare("attention, kept logits", arena, call_kept_attention, &a, x);
+      else compare("attention", arena, call_attention, &a, x);
       nf_arena_free(arena);
     }
 }
@@ -305,8 +360,10 @@ static void call_outer_product_mean(nf_context *context, void *args, nf_tensor p
   context->ops->outer_product_mean(context, &a);
 }
 TEST(outer_product_mean) {
-  static const int sizes[][5] = {{1, 1, 8, 4, 8}, {3, 7, 10, 3, 5}, {16, 41, 64, 32, 64}, {5, 49, 32, 16, 33}, {67, 129, 64, 32, 128}};
+  static const int sizes[][5] = {{1, 1, 8, 4, 8}, {3, 7, 10, 3, 5}, {16, 41, 64, 32, 64}, {5, 49, 32, 16, 33},
+                                 {67, 129, 64, 32, 128}, {9, 257, 64, 32, 128}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    if (sizes[s][1] > 200 && !gpu()) continue;
     nf_arena *arena = nf_arena_create();
     int64_t r = sizes[s][0], n = sizes[s][1], c_m = sizes[s][2], e = sizes[s][3], c = sizes[s][4];
     op_outer_product_mean a = {.msa = draw(arena, 1, 0, 1, 3, r, n, c_m, 1), .norm = draw_norm(arena, 2, c_m),
@@ -324,8 +381,10 @@ static void call_pair_average(nf_context *context, void *args, nf_tensor msa) {
   context->ops->pair_average(context, &a);
 }
 TEST(pair_average) {
-  static const int sizes[][6] = {{1, 1, 8, 1, 8, 4}, {3, 7, 10, 2, 3, 5}, {16, 41, 64, 8, 8, 128}, {9, 33, 32, 4, 40, 16}, {37, 131, 64, 8, 8, 128}};
+  static const int sizes[][6] = {{1, 1, 8, 1, 8, 4}, {3, 7, 10, 2, 3, 5}, {16, 41, 64, 8, 8, 128}, {9, 33, 32, 4, 40, 16},
+                                 {37, 131, 64, 8, 8, 128}, {300, 131, 64, 8, 8, 64}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    if (sizes[s][0] * sizes[s][1] > 10000 && !gpu()) continue;
     nf_arena *arena = nf_arena_create();
     int64_t r = sizes[s][0], n = sizes[s][1], c_m = sizes[s][2], h = sizes[s][3], d = sizes[s][4], c = sizes[s][5];
     op_pair_average a = {.pair = draw(arena, 1, 0, 1, 3, n, n, c, 1), .norm = draw_norm(arena, 2, c_m),

@@ -13,11 +13,14 @@ extern const nf_ops plain_ops;  // the truth: one loop an index, in the order of
 #define PLAIN_OP(op) void plain_##op(nf_context *context, const op_##op *a)
 CPU_OP(layer_norm);
 CPU_OP(linear);
+CPU_OP(linears);  // layer by layer, by the device's own linear
 CPU_OP(transition);
 CPU_OP(triangle_multiply);
 CPU_OP(triangle_attention);
 CPU_OP(pair_logits);
 CPU_OP(attention);
+CPU_OP(keep_logits);  // never called: there is no form of its own
+int64_t cpu_kept_logits(int64_t n, int64_t c, int64_t d);
 CPU_OP(atom_attention);
 CPU_OP(outer_product_mean);
 CPU_OP(pair_average);

@@ -214,3 +214,11 @@ CPU_OP(transition) {
   }
   context_reset(context, mark);
 }
+
+CPU_OP(linears) {
+  for (int i = 0; i < a->n; i++) {
+    const linear_layer *l = &a->layers[i];
+    OP(context, linear, .x = a->x, .normalise = tensor_given(l->scale), .norm.scale = l->scale, .w = l->w, .bias = l->bias,
+       .sigmoid_output = l->sigmoid_output, .y = l->y);
+  }
+}

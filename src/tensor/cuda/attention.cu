@@ -4,6 +4,7 @@
 #include "tensor/cuda/gemm.cuh"
 #include "tensor/cuda/panel.cuh"
 #include "tensor/cuda/rows.cuh"
+#include "tensor/cuda/token.cuh"
 
 // A row (b, q, k) gives out[b, h, k, q].
 struct put_logits {
@@ -51,6 +52,7 @@ struct token_attention {
 
 CUDA_OP(attention) {
   context->flops += flops_attention(a);
+  if (half_attention(context, a)) return;
   int64_t n = a->mask.shape[0], c = tensor_last(a->x), m = tensor_rows(a->x), hd = tensor_count(a->wq) / c,
           n_head = a->wq.shape[1], d = hd / n_head;
   size_t mark = context_here(context);
@@ -87,6 +89,7 @@ struct window_attention {
 
 CUDA_OP(atom_attention) {
   context->flops += flops_atom_attention(a);
+  if (half_atom_attention(context, a)) return;
   int64_t n_s = a->logits.shape[0], heads = a->logits.shape[1], n_k = a->logits.shape[2], n_q = a->logits.shape[3],
           c = tensor_last(a->x), m = tensor_rows(a->x), hd = tensor_count(a->wq) / c, n_head = a->wq.shape[1],
           d = hd / n_head;

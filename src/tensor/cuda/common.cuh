@@ -36,11 +36,14 @@ static inline bool cuda_bf16(const nf_context *context) { return context->reduce
 #define CUDA_OP(op) extern "C" void cuda_##op(nf_context *context, const op_##op *a)
 CUDA_OP(layer_norm);
 CUDA_OP(linear);
+CUDA_OP(linears);
 CUDA_OP(transition);
 CUDA_OP(triangle_multiply);
 CUDA_OP(triangle_attention);
 CUDA_OP(pair_logits);
 CUDA_OP(attention);
+CUDA_OP(keep_logits);
+extern "C" int64_t cuda_kept_logits(int64_t n, int64_t c, int64_t d);
 CUDA_OP(atom_attention);
 CUDA_OP(outer_product_mean);
 CUDA_OP(pair_average);

@@ -226,8 +226,8 @@ static void fill_table(void) {
   table.memory_peak = memory_peak;
   table.memory_room = memory_room;
 #define FILL(op) table.op = cuda_##op
-  FILL(layer_norm), FILL(linear), FILL(transition), FILL(triangle_multiply), FILL(triangle_attention), FILL(pair_logits);
-  FILL(attention), FILL(atom_attention), FILL(outer_product_mean), FILL(pair_average), FILL(gather), FILL(copy_columns);
+  FILL(layer_norm), FILL(linear), FILL(linears), FILL(transition), FILL(triangle_multiply), FILL(triangle_attention), FILL(pair_logits);
+  FILL(attention), FILL(kept_logits), FILL(keep_logits), FILL(atom_attention), FILL(outer_product_mean), FILL(pair_average), FILL(gather), FILL(copy_columns);
   FILL(scale), FILL(outer_sum), FILL(relative_embed), FILL(relative_concat), FILL(add_rows), FILL(msa_embed);
   FILL(distance_embed), FILL(template_embed), FILL(atom_embed), FILL(atom_pair), FILL(atoms_to_tokens), FILL(expectation);
   FILL(augment), FILL(add_normals);

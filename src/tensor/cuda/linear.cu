@@ -2,6 +2,7 @@
 #include "tensor/cuda/gemm.cuh"
 #include "tensor/cuda/panel.cuh"
 #include "tensor/cuda/rows.cuh"
+#include "tensor/cuda/token.cuh"
 
 CUDA_OP(layer_norm) {
   if (context->dry) return;
@@ -100,6 +101,17 @@ CUDA_OP(linear) {
   context_reset(context, mark);
 }
 
+CUDA_OP(linears) {
+  if (half_linears(context, a)) return;
+  for (int i = 0; i < a->n; i++) {
+    const linear_layer *l = &a->layers[i];
+    op_linear one = {};
+    one.x = a->x, one.normalise = tensor_given(l->scale), one.norm.scale = l->scale, one.w = l->w, one.bias = l->bias;
+    one.sigmoid_output = l->sigmoid_output, one.y = l->y;
+    cuda_linear(context, &one);
+  }
+}
+
 struct put_swish {
   float *y;
   int64_t n;
@@ -121,6 +133,7 @@ struct swish_value {
 
 CUDA_OP(transition) {
   context->flops += flops_transition(a);
+  if (half_transition(context, a)) return;
   int64_t c = tensor_last(a->x), n = tensor_count(a->w2) / c, m = tensor_rows(a->x);
   size_t mark = context_here(context);
   if (cuda_bf16(context) && !tensor_given(a->condition.scale) && panel_transition_fits(c, n)) {
