@@ -11,10 +11,16 @@ static_assert(GROUPS * 64 == TRIANGLE_QUERIES, "the bias is padded to a block's 
 
 // ---- products of this kernel: operands in rows of 2 D bytes ----
 
+// The first operand_64 (or its like for rows of 32 bytes) of the block's memory; others are `bytes` further on. Sums of
+// places cost less than descriptors made anew.
 template <int D>
-static __device__ __forceinline__ uint64_t operand(const bf16 *p) {
-  if (D == 32) return operand_64(p);
-  return (uint64_t)((shared_address(p) & 0x3ffff) >> 4) | 1ull << 16 | (uint64_t)(256 >> 4) << 32 | 3ull << 62;
+static __device__ __forceinline__ uint32_t operand_base(const void *memory) {
+  return ((shared_address(memory) & 0x3ffff) >> 4) + 0x10000;
+}
+template <int D>
+static __device__ __forceinline__ uint64_t operand(uint32_t base, int bytes) {
+  const uint32_t high = D == 32 ? 2u << 30 | 512 >> 4 : 3u << 30 | 256 >> 4;
+  return (uint64_t)high << 32 | (base + (uint32_t)bytes / 16);
 }
 #define ROWS_SUMS "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}"
 // c (64 x 32) += a (64 x 16) b (16 x 32), both with rows of k.
@@ -113,6 +119,8 @@ __global__ void __launch_bounds__(THREADS, 1) rows_kernel(rows_arguments a) {
   }
 
   registers_more<112>();
+  uint32_t base = operand_base<D>(&s);
+  auto place = [&](const void *p) { return (int)((const char *)p - (const char *)&s); };
   enum { OUT = D / 2, HALVES = KEYS / 32 };  // OUT: sums of weighted values a thread
   const float limit = 2048;  // a thread's weights of one step may add up to so much before the maximum is taken anew
   int g = lane / 4, t = lane % 4, step = 0;
@@ -162,11 +170,11 @@ __global__ void __launch_bounds__(THREADS, 1) rows_kernel(rows_arguments a) {
         products_begin();
 #pragma unroll
         for (int l = 0; l < D / 16; l++)
-          add_product(score, operand<D>(queries[r]) + 2 * l, operand<D>(s.stage[stage].keys[r] + half * 32 * D) + 2 * l);
+          add_product(score, operand<D>(base, place(queries[r]) + 32 * l), operand<D>(base, place(s.stage[stage].keys[r] + half * 32 * D) + 32 * l));
         products_commit();
 #pragma unroll
         for (int l = 0; l < 2; l++)
-          add_values(out[r_last], weight + 4 * l, operand<D>(s.stage[last].values[r_last] + (half_last * 32 + 16 * l) * D));
+          add_values(out[r_last], weight + 4 * l, operand<D>(base, place(s.stage[last].values[r_last] + (half_last * 32 + 16 * l) * D)));
         products_commit();
         products_wait<1>();
         settle(score);
@@ -218,7 +226,7 @@ __global__ void __launch_bounds__(THREADS, 1) rows_kernel(rows_arguments a) {
     products_begin();
 #pragma unroll
     for (int l = 0; l < 2; l++)
-      add_values(out[ROWS - 1], weight + 4 * l, operand<D>(s.stage[last].values[ROWS - 1] + ((HALVES - 1) * 32 + 16 * l) * D));
+      add_values(out[ROWS - 1], weight + 4 * l, operand<D>(base, place(s.stage[last].values[ROWS - 1] + ((HALVES - 1) * 32 + 16 * l) * D)));
     products_commit();
     products_wait<0>();
     settle(out[ROWS - 1]);
