@@ -27,11 +27,12 @@ atom_features atom_encoder_features(nf_context *context, const atom_encoder_weig
   if (tensor_given(trunk_single)) {
     nf_tensor single = CONTEXT_2(context, n, c);
     OP(context, linear, .x = trunk_single, .normalise = true, .norm.scale = w->single_norm, .w = w->single,
-       .y = single);
+       .exact = true, .y = single);
     OP(context, gather, .x = tensor_3(single.data, 1, n, c), .index = query_token, .add = true,
        .y = tensor_3(f.cond.data, 1, m, c));
     token_pair = CONTEXT_3(context, n, n, c_pair);
-    OP(context, linear, .x = trunk_pair, .normalise = true, .norm.scale = w->pair_norm, .w = w->pair, .y = token_pair);
+    OP(context, linear, .x = trunk_pair, .normalise = true, .norm.scale = w->pair_norm, .w = w->pair,
+       .exact = true, .y = token_pair);
   }
   nf_tensor row = CONTEXT_2(context, m, c_pair), col = CONTEXT_2(context, m, c_pair), none = CONTEXT_1(context, c_pair);
   OP(context, linear, .x = f.cond, .relu_input = true, .w = w->row, .y = row);

@@ -69,7 +69,8 @@ static void make_constants(nf_context *context, const nf_model *model, const mem
   nf_tensor both = CONTEXT_2(context, n, c_s + c_target);
   OP(context, copy_columns, .x = single, .column = 0, .y = both);
   OP(context, copy_columns, .x = target, .column = c_s, .y = both);
-  OP(context, linear, .x = both, .normalise = true, .norm.scale = w->single_norm, .w = w->single, .y = k->single_cond);
+  OP(context, linear, .x = both, .normalise = true, .norm.scale = w->single_norm, .w = w->single,
+     .exact = true, .y = k->single_cond);
   context_reset(context, mark);
 
   // The pair is concatenated with one-hot encodings some rows at a time.
@@ -86,7 +87,7 @@ static void make_constants(nf_context *context, const nf_model *model, const mem
     nf_tensor part = tensor_2(context->dry ? NULL : k->pair_cond.data + first * n * c_pair, count * n, c_pair);
     OP(context, relative_concat, .relative = relative, .pair = pair, .first = first, .n = count, .out = concat);
     OP(context, linear, .x = tensor_2(concat.data, count * n, wide), .normalise = true, .norm.scale = w->pair_norm,
-       .w = w->pair, .y = part);
+       .w = w->pair, .exact = true, .y = part);
   }
   context_reset(context, mark);
   for (int i = 0; i < 2; i++)
@@ -122,7 +123,8 @@ static nf_tensor single_conditioning(nf_context *context, const diffusion_weight
   nf_tensor cond = CONTEXT_2(context, n, c);
   size_t mark = context_here(context);
   nf_tensor added = CONTEXT_2(context, 1, c);
-  OP(context, linear, .x = noise, .normalise = true, .norm.scale = w->noise_norm, .w = w->noise, .y = added);
+  OP(context, linear, .x = noise, .normalise = true, .norm.scale = w->noise_norm, .w = w->noise, .exact = true,
+     .y = added);
   OP(context, scale, .x = k->single_cond, .factor = 1, .y = cond);
   OP(context, scale, .x = added, .factor = 1, .add = true, .y = cond);
   for (int i = 0; i < 2; i++)
@@ -176,7 +178,8 @@ static void denoise_scaled(nf_context *context, void *arguments) {
 
   // Tokens: the transformer. Conditions serve all samples.
   nf_tensor act_flat = tensor_2(act.data, n_b * n, c_token), added = CONTEXT_2(context, n, c_token);
-  OP(context, linear, .x = cond, .normalise = true, .norm.scale = w->cond_norm, .w = w->cond, .y = added);
+  OP(context, linear, .x = cond, .normalise = true, .norm.scale = w->cond_norm, .w = w->cond, .exact = true,
+     .y = added);
   OP(context, scale, .x = added, .factor = 1, .add = true, .y = act_flat);
   int per_super = model->dims.n_diffusion_blocks / w->n_super;
   int64_t heads = w->blocks[0].q.shape[1], own = kept_logits(context, w, n), of_head = own > 0 ? own : n * n;

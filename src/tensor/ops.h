@@ -37,6 +37,7 @@ typedef struct {
   nf_tensor bias;       // (out) or none
   bool sigmoid_output;
   bool add;             // y += instead of y =
+  bool exact;           // products in fp32 even where others are made in less
   nf_tensor y;          // (M, out); may be x if it is normalised and in = out
 } op_linear;
 

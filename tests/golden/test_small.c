@@ -131,7 +131,7 @@ TEST(denoise_from_golden_trunk) {
     double error = test_relative_l2(out, truth->data, nf_array_count(truth)),
            reference = test_relative_l2(theirs->data, truth->data, nf_array_count(truth));
     if (getenv("GOLDEN_VERBOSE")) printf("  %s: error %.2e, the reference's %.2e\n", name, error, reference);
-    if (!(error <= 4 * reference)) test_fail(__FILE__, __LINE__, "%s: error %.3g, the reference's is %.3g", name, error, reference);
+    if (!(error <= 2 * reference)) test_fail(__FILE__, __LINE__, "%s: error %.3g, the reference's is %.3g", name, error, reference);
   }
   golden_report(&g, "denoise from the golden trunk");
 }

@@ -61,10 +61,11 @@ const half *half_pack(nf_context *context, const half_weights *weights);
 enum { HALF_TILE = 128, HALF_K = 64, HALF_STAGES = 3, HALF_STAGE_BYTES = 2 * HALF_TILE * HALF_K * 2 };
 static const size_t half_shared = 1024 + HALF_STAGES * HALF_STAGE_BYTES + 2 * HALF_STAGES * sizeof(uint64_t);
 
-// Two blocks of a cluster, one below the other, share the tile of B: each fetches half of it for both. Columns from
-// `split` on read rows of A that lie `split_rows` further.
+// Two warpgroups of 64 rows by 128 columns, and a warp that fetches. Two blocks share a multiprocessor: one multiplies while
+// the other begins or ends. (Blocks in clusters that fetch for one another were slower: they wait for each other.) Columns
+// from `split` on read rows of A that lie `split_rows` further.
 template <class E>
-__global__ void CLUSTER_OF_TWO __launch_bounds__(288, 2)
+__global__ void __launch_bounds__(288, 2)
     half_gemm_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b, int m, int k_steps,
                      int split, int split_rows, E e) {
 #ifdef HOPPER_CODE
@@ -75,25 +76,23 @@ __global__ void CLUSTER_OF_TWO __launch_bounds__(288, 2)
   if (threadIdx.x == 0) {
     for (int s = 0; s < HALF_STAGES; s++) {
       barrier_init(full + s, 1);
-      barrier_init(empty + s, 2 * 8);  // a warp of either block each
+      barrier_init(empty + s, 8);
     }
     barrier_publish();
   }
-  cluster_sync();
+  __syncthreads();
   if (warp == 8) {
     if (lane == 0) {
-      int rank = cluster_block(), row = m0 + (n0 >= split ? split_rows : 0);
+      int row = m0 + (n0 >= split ? split_rows : 0);
       for (int i = 0; i < k_steps; i++) {
         int s = i % HALF_STAGES, turn = i / HALF_STAGES;
         if (turn > 0) barrier_wait(empty + s, (turn - 1) & 1);
         char *to = tiles + s * HALF_STAGE_BYTES;
         barrier_expect(full + s, HALF_STAGE_BYTES);
         copy_tile(to, &a, full + s, i * HALF_K, row);
-        copy_tile_to(3, to + HALF_STAGE_BYTES / 2 + rank * (HALF_STAGE_BYTES / 4), &b, full + s, i * HALF_K,
-                     n0 + rank * (HALF_TILE / 2));
+        copy_tile(to + HALF_STAGE_BYTES / 2, &b, full + s, i * HALF_K, n0);
       }
     }
-    __syncwarp();
   } else {
     float acc[16][4];
     for (int i = 0; i < k_steps; i++) {
@@ -107,7 +106,7 @@ __global__ void CLUSTER_OF_TWO __launch_bounds__(288, 2)
       products_commit();
       if (i > 0) {
         products_wait<1>();
-        if (lane < 2) barrier_arrive_at(empty + (i - 1) % HALF_STAGES, lane);
+        if (lane == 0) barrier_arrive(empty + (i - 1) % HALF_STAGES);
       }
     }
     products_wait<0>();
@@ -126,7 +125,6 @@ __global__ void CLUSTER_OF_TWO __launch_bounds__(288, 2)
       }
     }
   }
-  cluster_sync();  // the other block may still write here
 #endif
 }
 // a has `a_rows` rows of k.
@@ -135,8 +133,8 @@ static void half_gemm(int64_t m, int64_t n, int64_t k, const half *a, int64_t a_
                       int64_t split = INT32_MAX, int64_t split_rows = 0) {
   static bool allowed;
   if (!allowed) allow_shared(half_gemm_kernel<E>, half_shared), allowed = true;
-  tile_source left = {a, 2, {k, a_rows}, {1, k}, 1, HALF_TILE}, right = {b, 2, {k, round_up(n, HALF_TILE)}, {1, k}, 1, HALF_TILE / 2};
-  dim3 grid((unsigned)round_up(ceil_div(m, HALF_TILE), 2), (unsigned)ceil_div(n, HALF_TILE));
+  tile_source left = {a, 2, {k, a_rows}, {1, k}, 1, HALF_TILE}, right = {b, 2, {k, round_up(n, HALF_TILE)}, {1, k}, 1, HALF_TILE};
+  dim3 grid((unsigned)ceil_div(m, HALF_TILE), (unsigned)ceil_div(n, HALF_TILE));
   half_gemm_kernel<E><<<grid, 288, half_shared, cuda_stream>>>(tile_map(&left), tile_map(&right), (int)m,
                                                                (int)ceil_div(k, HALF_K), (int)split, (int)split_rows, e);
   CUDA_CHECK(cudaGetLastError());

@@ -43,11 +43,64 @@ struct finish_value {
   __device__ void operator()(int64_t i) const { to(0, i / to.out, (int)(i % to.out), value[i]); }
 };
 
-CUDA_OP(linear) {
-  context->flops += flops_linear(a);
+// Few inputs: a thread a value, in fp32.
+struct from_few {
+  const float *x, *w;
+  int64_t in;
+  put_linear to;
+  __device__ void operator()(int64_t i) const {
+    int64_t r = i / to.out, j = i % to.out;
+    float sum = 0;
+    for (int64_t l = 0; l < in; l++) sum += x[r * in + l] * w[l * to.out + j];
+    to(0, r, (int)j, sum);
+  }
+};
+// Few outputs: a warp a row, in fp32.
+enum { FEW = 8 };
+struct to_few {
+  const float *x, *w;
+  int64_t in;
+  bool normalise;
+  const float *scale, *offset;
+  put_linear to;
+  __device__ void operator()(int64_t r, int lane) const {
+    const float *row = x + r * in;
+    float mean = 0, inverse = 1, sum[FEW] = {};
+    if (normalise) {
+      float square = 0;
+      for (int64_t l = lane; l < in; l += 32) mean += row[l];
+      mean = warp_sum(mean) / (float)in;
+      for (int64_t l = lane; l < in; l += 32) square += (row[l] - mean) * (row[l] - mean);
+      inverse = rsqrtf(warp_sum(square) / (float)in + 1e-5f);
+    }
+    for (int64_t l = lane; l < in; l += 32) {
+      float v = (row[l] - mean) * inverse;
+      if (scale) v *= scale[l];
+      if (offset) v += offset[l];
+#pragma unroll
+      for (int j = 0; j < FEW; j++)
+        if (j < to.out) sum[j] += v * w[l * to.out + j];
+    }
+#pragma unroll
+    for (int j = 0; j < FEW; j++) {
+      float all = warp_sum(sum[j]);
+      if (lane == 0 && j < to.out) to(0, r, j, all);
+    }
+  }
+};
+
+static void linear(nf_context *context, const op_linear *a) {
   int64_t in = tensor_last(a->x), out = tensor_count(a->w) / in, m = tensor_rows(a->x);
   size_t mark = context_here(context);
   put_linear to = {a->y.data, out, tensor_given(a->bias) ? a->bias.data : NULL, a->sigmoid_output, a->add};
+  if (!a->relu_input && (out <= FEW || (in <= FEW && !a->normalise))) {
+    if (context->dry) return;
+    if (out <= FEW)
+      launch_warps(m, to_few{a->x.data, a->w.data, in, a->normalise, a->normalise ? a->norm.scale.data : NULL,
+                             a->normalise ? a->norm.offset.data : NULL, to});
+    else launch_each(m * out, from_few{a->x.data, a->w.data, in, to});
+    return;
+  }
   if (cuda_bf16(context) && a->normalise && !a->relu_input && !tensor_given(a->bias) && !a->sigmoid_output && m >= 1024 &&
       (in == 64 || in == 128) && (out == 64 || out == 128)) {
     bf16 *w = scratch<bf16>(context, in * out);
@@ -99,6 +152,14 @@ CUDA_OP(linear) {
     gemm(m, out, in, 1, left, right_rows(a->w.data, out), to);
   }
   context_reset(context, mark);
+}
+
+CUDA_OP(linear) {
+  context->flops += flops_linear(a);
+  bool before = cuda_fp32;
+  cuda_fp32 = before || a->exact;
+  linear(context, a);
+  cuda_fp32 = before;
 }
 
 CUDA_OP(linears) {

@@ -1,4 +1,4 @@
-// Beside hopper.cuh: tiles that the copy engine cuts out of tensors, clusters of blocks, and products of fp16 operands.
+// Beside hopper.cuh: tiles that the copy engine cuts out of tensors, and products of fp16 operands.
 #ifndef NF_TENSOR_CUDA_TILES_CUH
 #define NF_TENSOR_CUDA_TILES_CUH
 
@@ -6,13 +6,6 @@
 #include <cuda_fp16.h>
 
 #include "tensor/cuda/hopper.cuh"
-
-// Of a kernel whose blocks come in pairs.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
-#define CLUSTER_OF_TWO
-#else
-#define CLUSTER_OF_TWO __cluster_dims__(2, 1, 1)
-#endif
 
 // A tensor of fp16 values as the copy engine sees it, cut in boxes of 64 values by `rows`: an operand of rows of 128 bytes.
 // Axis 0 is contiguous with n[0] values; the others have strides in values, multiples of 8. What lies outside is zeros.
@@ -43,29 +36,6 @@ static __device__ __forceinline__ void add_at(float *to, float4 v) {
 }
 
 #ifdef HOPPER_CODE
-// To the same place, and with word to the same barrier, in each block of the cluster that `blocks` has a bit for.
-static __device__ __forceinline__ void copy_tile_to(uint16_t blocks, void *to, const CUtensorMap *map, uint64_t *barrier, int c0,
-                                                    int c1) {
-  asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4}], "
-      "[%2], %5;" ::"r"(shared_address(to)), "l"(map), "r"(shared_address(barrier)), "r"(c0), "r"(c1), "h"(blocks)
-      : "memory");
-}
-// At the same barrier of another block of the cluster.
-static __device__ __forceinline__ void barrier_arrive_at(uint64_t *barrier, int block) {
-  asm volatile(
-      "{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n}\n" ::"r"(shared_address(barrier)), "r"(block) : "memory");
-}
-static __device__ __forceinline__ int cluster_block(void) {
-  uint32_t r;
-  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(r));
-  return (int)r;
-}
-static __device__ __forceinline__ void cluster_sync(void) {
-  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-
 // As `product` of hopper.cuh, in fp16. b: 128 columns, a in shared memory; 64 columns; 48 or 24 columns that lie
 // contiguous, with rows along k.
 static __device__ __forceinline__ void product_half(float (&d)[16][4], uint64_t a, uint64_t b, bool add) {
