@@ -16,7 +16,7 @@
 typedef struct {
   const char *model_dir;
   flag_ints tokens;
-  int64_t repeats, num_msa, msa_rows, diffusion_steps, steps_timed, num_diffusion_samples, num_recycles, gpu_device;
+  int64_t repeats, num_msa, msa_rows, num_templates, diffusion_steps, steps_timed, num_diffusion_samples, num_recycles, gpu_device;
   int device;
   bool json, whole;
 } bench_options;
@@ -29,6 +29,7 @@ static const flag_spec specs[] = {
     FLAG(FLAG_INT, bench_options, repeats, "3", "Runs of each part; the median is reported.", .min = 1, .max = 100),
     FLAG(FLAG_INT, bench_options, num_msa, "1024", "MSA rows of the trunk pass.", .min = 1, .max = 16384),
     FLAG(FLAG_INT, bench_options, msa_rows, "16384", "MSA rows that these are chosen from.", .min = 1, .max = 16384),
+    FLAG(FLAG_INT, bench_options, num_templates, "4", "Templates of the trunk pass, all different.", .min = 0, .max = 4),
     FLAG(FLAG_INT, bench_options, steps_timed, "20", "Diffusion steps that are timed.", .min = 4, .max = 100),
     FLAG(FLAG_BOOL, bench_options, whole, "false", "Run the whole job too, not only compute its time from that of its parts."),
     FLAG(FLAG_INT, bench_options, diffusion_steps, "200", "Steps of the whole job that times are scaled to.", .min = 1, .max = 100000),
@@ -182,6 +183,24 @@ static void report_job(const bench_job *j, const char *part, double seconds, con
   fflush(stdout);
 }
 
+// The first n templates get atoms: helices of different widths, with all residues there.
+static void make_templates(nf_batch *b, int n) {
+  enum { ATOMS = 8 };
+  for (int k = 0; k < n; k++)
+    for (int i = 0; i < b->n_token; i++) {
+      int row = k * b->n_token + i;
+      b->template_aatype[row] = b->aatype[i];
+      for (int a = 0; a < ATOMS; a++) {
+        double angle = 1.745 * i + 0.6 * a, radius = 2.3 + 0.5 * k + 0.3 * a;
+        float *at = b->template_atom_positions + ((size_t)row * (size_t)b->n_slot + (size_t)a) * 3;
+        at[0] = (float)(radius * cos(angle));
+        at[1] = (float)(radius * sin(angle));
+        at[2] = 1.5f * (float)i + 0.4f * (float)a;
+        b->template_atom_mask[(size_t)row * (size_t)b->n_slot + (size_t)a] = 1;
+      }
+    }
+}
+
 // One size: the two transformer stacks alone, then the stages on a made-up batch, then the whole job, computed or run.
 static nf_status bench_size(const bench_options *o, const nf_model *model, int n, bool parts, double peak) {
   nf_arena *arena = nf_arena_create();
@@ -204,6 +223,7 @@ static nf_status bench_size(const bench_options *o, const nf_model *model, int n
   if (parts) report(o, "diffusion transformer, all samples", n, median(times, o->repeats), (double)t.flops, peak);
 
   model_made_up_batch(n, (int)o->msa_rows, arena, &j.batch);
+  make_templates(&j.batch, (int)o->num_templates);
   NF_TRY_GOTO(done, plan_job(&j));
   model_device_peak(model, true);
   model_costs costs;
