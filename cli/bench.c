@@ -18,6 +18,7 @@ typedef struct {
   flag_ints tokens;
   int64_t repeats, num_msa, msa_rows, num_templates, diffusion_steps, steps_timed, num_diffusion_samples, num_recycles, gpu_device;
   int device;
+  double gpu_memory_gib;
   bool json, whole;
 } bench_options;
 
@@ -37,6 +38,7 @@ static const flag_spec specs[] = {
     FLAG(FLAG_INT, bench_options, num_recycles, "10", "Recycles of the whole job.", .max = 1000),
     FLAG(FLAG_ENUM, bench_options, device, "auto", "Where to compute.", .choices = device_names),
     FLAG(FLAG_INT, bench_options, gpu_device, "0", "Which of the visible GPUs to use, from 0.", .max = 1023),
+    FLAG(FLAG_FLOAT, bench_options, gpu_memory_gib, NULL, "The most GPU memory to use, in GiB. Default: what is free."),
     FLAG(FLAG_BOOL, bench_options, json, "false", "Print one JSON object a line instead of the table."),
 };
 enum { N_SPECS = sizeof specs / sizeof *specs };
@@ -95,7 +97,7 @@ typedef struct {
 static nf_status plan_job(bench_job *j) {
   if (!model_on_gpu(j->model)) return NF_OK;
   const job_size size = {.n_token = j->batch.n_token, .n_subset = j->batch.n_token * 8 / 32 + 1, .n_row = (int)j->o->num_msa,
-                         .n_samples = (int)j->o->num_diffusion_samples, .n_template = 1};
+                         .n_samples = (int)j->o->num_diffusion_samples, .n_template = plan_distinct_templates(&j->batch)};
   const memory_ceiling ceiling = {.device = model_device_room(j->model), .device_limit = "the GPU"};
   return model_plan(j->model, &size, &ceiling, "bench", &j->plan);
 }
@@ -175,8 +177,8 @@ static void report_job(const bench_job *j, const char *part, double seconds, con
     printf("{\"part\": \"%s\", \"tokens\": %d, \"seconds\": %.6g, \"how\": \"%s\", \"device_gib\": %.3f, \"counted_gib\": %.3f}\n",
            part, n, seconds, how, there, counted);
   } else if (there > 0) {
-    printf("%-42s %6d %11.2f   %s; %.2f GiB of the GPU, %.2f by plan\n", part, n, seconds, how, there,
-           (double)j->plan.peak.device / (1 << 30));
+    printf("%-42s %6d %11.2f   %s; %.2f GiB of the GPU, %.2f by plan (%s)\n", part, n, seconds, how, there,
+           (double)j->plan.peak.device / (1 << 30), j->plan.mode);
   } else {
     printf("%-42s %6d %11.1f   %s; %.2f GiB beside the weights\n", part, n, seconds, how, counted);
   }
@@ -267,7 +269,7 @@ static nf_status run(const bench_options *o, bool parts, nf_arena *arena) {
   nf_weights *weights = NULL;
   nf_model *model = NULL;
   nf_status status;
-  device_choose_gpu((int)o->gpu_device, 0);
+  device_choose_gpu((int)o->gpu_device, o->gpu_memory_gib > 0 ? (int64_t)(o->gpu_memory_gib * (1 << 30)) : 0);
   NF_TRY_GOTO(done, weights_open(path, &weights));
   NF_TRY_GOTO(done, model_create(weights, device_names[o->device], &model));
   double peak = model_measured_peak(model);

@@ -62,9 +62,9 @@ static void fill(const nf_model *model, const job_size *size, const model_inputs
   held_bytes held = count_held(model, inputs, size->n_row, size->n_samples);
   int64_t weights = model->dims.n_values * (int64_t)sizeof(float), n = inputs->n_token;  // and what stays beside them
   int64_t base = size->host_used + weights, distogram = distogram_count(model, &p->memory, n).bytes;
-  if (!one) {  // the trunk's output stays on the device
+  if (!one) {  // the trunk's output stays on the device, and of the weights what the ops keep in 16 bits
     int64_t out = trunk_bytes(model, n);
-    weights += out;
+    weights += out + model->dims.n_values * 2;
     held = (held_bytes){held.trunk - out, held.diffusion - out, held.confidence - out, held.distogram - out};
   }
   // What a sample leaves in the result, and what scores and files of one take.
