@@ -154,5 +154,5 @@ endif
 clean:
 	rm -rf $(BUILD)
 
--include $(OBJECTS:.o=.d) $(CLI_OBJECTS:.o=.d) $(TEST_BINARIES:=.d)
+-include $(OBJECTS:.o=.d) $(CLI_OBJECTS:.o=.d) $(TEST_BINARIES:=.d) $(wildcard $(BUILD)/bench/*.d $(BUILD)/examples/*.d)
 .SECONDARY:
