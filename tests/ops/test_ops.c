@@ -231,9 +231,9 @@ TEST(triangle_multiply) {
   static const int sizes[][2] = {{1, 8}, {7, 5}, {15, 32}, {33, 16}, {41, 128}, {197, 8}, {1, 128}, {65, 64}, {127, 64}, {129, 128}, {193, 128}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
     for (int outgoing = 0; outgoing < 2; outgoing++) {
-      nf_arena *arena = nf_arena_create();
       int64_t n = sizes[s][0], c = sizes[s][1];
       if (n > 100 && c > 8 && !gpu()) continue;  // the plain loops would take long
+      nf_arena *arena = nf_arena_create();
       op_triangle_multiply a = {.mask = draw_mask(arena, 1, n), .norm = draw_norm(arena, 2, c),
                                 .norm_center = draw_norm(arena, 4, c), .w_gate = draw_weight(arena, 6, c, 2, c, 2 * c, 1),
                                 .w_projection = draw_weight(arena, 7, c, 2, c, 2 * c, 1),
@@ -255,9 +255,9 @@ TEST(triangle_attention) {
                                  {137, 128, 4, 32}, {259, 64, 4, 16}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
     for (int ending = 0; ending < 2; ending++) {
-      nf_arena *arena = nf_arena_create();
       int64_t n = sizes[s][0], c = sizes[s][1], h = sizes[s][2], d = sizes[s][3];
       if (n > 100 && !gpu()) continue;
+      nf_arena *arena = nf_arena_create();
       op_triangle_attention a = {.mask = draw_mask(arena, 1, n), .norm = draw_norm(arena, 2, c),
                                  .w_bias = draw_weight(arena, 4, c, 2, c, h, 1), .wq = draw_weight(arena, 5, c, 3, h, d, c),
                                  .wk = draw_weight(arena, 6, c, 3, h, d, c), .wv = draw_weight(arena, 7, c, 3, c, h, d),
