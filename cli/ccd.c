@@ -117,23 +117,6 @@ static nf_status show(int argc, char **argv, nf_arena *arena) {
 }
 
 int cli_ccd(int argc, char **argv) {
-  if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-    usage(stdout);
-    return NF_OK;
-  }
-  nf_arena *arena = nf_arena_create();
-  nf_status status;
-  if (argc > 1 && strcmp(argv[1], "build") == 0) {
-    status = build(argc - 2, argv + 2, arena);
-  } else if (argc > 1 && strcmp(argv[1], "show") == 0) {
-    status = show(argc - 2, argv + 2, arena);
-  } else if (argc > 1) {
-    status = nf_fail(NF_INPUT, "ccd: there is no \"%.40s\"; it is build or show", argv[1]);
-  } else {
-    usage(stderr);
-    status = nf_fail(NF_INPUT, "ccd: say build or show");
-  }
-  if (status != NF_OK) cli_fail(status);
-  nf_arena_free(arena);
-  return status;
+  static const cli_subcommand subcommands[] = {{"build", build}, {"show", show}};
+  return cli_dispatch(argc, argv, usage, subcommands, sizeof subcommands / sizeof *subcommands);
 }

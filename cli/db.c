@@ -137,22 +137,6 @@ static nf_status check(int argc, char **argv, nf_arena *arena) {
 }
 
 int cli_db(int argc, char **argv) {
-  if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-    usage(stdout);
-    return NF_OK;
-  }
-  nf_arena *arena = nf_arena_create();
-  nf_status status;
-  if (argc > 1 && strcmp(argv[1], "shard") == 0) {
-    status = shard(argc - 2, argv + 2, arena);
-  } else if (argc > 1 && strcmp(argv[1], "check") == 0) {
-    status = check(argc - 2, argv + 2, arena);
-  } else {
-    if (argc < 2) usage(stderr);
-    status = argc > 1 ? nf_fail(NF_INPUT, "db: there is no \"%.40s\"; it is shard or check", argv[1])
-                      : nf_fail(NF_INPUT, "db: say shard or check");
-  }
-  if (status != NF_OK) cli_fail(status);
-  nf_arena_free(arena);
-  return status;
+  static const cli_subcommand subcommands[] = {{"shard", shard}, {"check", check}};
+  return cli_dispatch(argc, argv, usage, subcommands, sizeof subcommands / sizeof *subcommands);
 }

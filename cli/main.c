@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/status.h"
+#include "base/str.h"
 #include "cli/cli.h"
 #include "cli/flags.h"
 #include "nativefold.h"
@@ -31,6 +33,32 @@ enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 int cli_fail(int status) {
   nf_error(nf_message());
+  return status;
+}
+
+int cli_dispatch(int argc, char **argv, void (*print_usage)(FILE *), const cli_subcommand *subcommands, int n) {
+  if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+    print_usage(stdout);
+    return NF_OK;
+  }
+  nf_arena *arena = nf_arena_create();
+  nf_status status = NF_OK;
+  int found = -1;
+  for (int i = 0; i < n && argc > 1; i++)
+    if (strcmp(argv[1], subcommands[i].name) == 0) found = i;
+  if (found >= 0) {
+    status = subcommands[found].run(argc - 2, argv + 2, arena);
+  } else {
+    nf_str names = {0};
+    for (int i = 0; i < n; i++)
+      nf_str_printf(&names, "%s%s", i == 0 ? "" : i == n - 1 ? " or " : ", ", subcommands[i].name);
+    if (argc < 2) print_usage(stderr);
+    status = argc > 1 ? nf_fail(NF_INPUT, "%s: there is no \"%.40s\"; it is %s", argv[0], argv[1], names.data)
+                      : nf_fail(NF_INPUT, "%s: say %s", argv[0], names.data);
+    nf_str_free(&names);
+  }
+  if (status != NF_OK) cli_fail(status);
+  nf_arena_free(arena);
   return status;
 }
 

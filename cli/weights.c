@@ -165,25 +165,6 @@ static nf_status convert(int argc, char **argv, nf_arena *arena) {
 }
 
 int cli_weights(int argc, char **argv) {
-  if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-    usage(stdout);
-    return NF_OK;
-  }
-  nf_arena *arena = nf_arena_create();
-  nf_status status;
-  if (argc > 1 && strcmp(argv[1], "info") == 0) {
-    status = info(argc - 2, argv + 2, arena);
-  } else if (argc > 1 && strcmp(argv[1], "random") == 0) {
-    status = make_random(argc - 2, argv + 2, arena);
-  } else if (argc > 1 && strcmp(argv[1], "convert") == 0) {
-    status = convert(argc - 2, argv + 2, arena);
-  } else if (argc > 1) {
-    status = nf_fail(NF_INPUT, "weights: there is no \"%.40s\"; it is info, random or convert", argv[1]);
-  } else {
-    usage(stderr);
-    status = nf_fail(NF_INPUT, "weights: say info, random or convert");
-  }
-  if (status != NF_OK) cli_fail(status);
-  nf_arena_free(arena);
-  return status;
+  static const cli_subcommand subcommands[] = {{"info", info}, {"random", make_random}, {"convert", convert}};
+  return cli_dispatch(argc, argv, usage, subcommands, sizeof subcommands / sizeof *subcommands);
 }
