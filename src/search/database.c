@@ -240,7 +240,54 @@ typedef struct {
   size_t n;
 } shard;
 
+// nhmmer takes a file's alphabet from the first 4000 letters of its first sequence, and refuses the file if they are few,
+// lack one of the four bases, or are of other letters. Whether it would take this record, which ends before `end`.
+static bool shows_bases(const char *record, const char *end) {
+  enum { GUESSED = 4000, FEW = 10 };
+  const char *p = memchr(record, '\n', (size_t)(end - record));
+  int n = 0;
+  bool a = false, c = false, g = false, t = false;
+  for (; p && p < end && n < GUESSED; p++) {
+    if (strchr(" \t\r\n", *p)) continue;
+    char letter = (char)(*p & ~0x20);
+    if (!letter || !strchr("ACGTU", letter)) return false;
+    a = a || letter == 'A';
+    c = c || letter == 'C';
+    g = g || letter == 'G';
+    t = t || letter == 'T' || letter == 'U';
+    n++;
+  }
+  return n > FEW && a && c && g && t;
+}
+
+// The record's end: the next one's start, or `end`.
+static char *record_end(char *record, char *end) {
+  for (char *p = record; (p = memchr(p, '\n', (size_t)(end - p))) && ++p < end;) {
+    if (*p == '>') return p;
+  }
+  return end;
+}
+
+// Puts a record first by which nhmmer knows the alphabet, if there is one among those of the buffer and the first is none.
+static void lead_with_bases(shard *s) {
+  char *end = s->buffer + s->n;
+  for (char *record = s->buffer, *next; record < end; record = next) {
+    next = record_end(record, end);
+    if (!shows_bases(record, next)) continue;
+    // The last one may go on beyond the buffer, or lack its newline.
+    if (record == s->buffer || next == end) return;
+    size_t before = (size_t)(record - s->buffer), length = (size_t)(next - record);
+    char *copy = nf_alloc(length);
+    memcpy(copy, record, length);
+    memmove(s->buffer + length, s->buffer, before);
+    memcpy(s->buffer, copy, length);
+    free(copy);
+    return;
+  }
+}
+
 static nf_status flush_shard(shard *s) {
+  if (!s->made) lead_with_bases(s);
   int fd = open(s->temporary, O_WRONLY | O_CREAT | O_CLOEXEC | (s->made ? O_APPEND : O_TRUNC), 0666);
   s->made = s->made || fd >= 0;
   bool bad = fd < 0;

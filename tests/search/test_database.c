@@ -68,6 +68,30 @@ TEST(shards_hold_every_record_once) {
   nf_arena_free(arena);
 }
 
+// nhmmer refuses a file whose first sequence does not show that it is RNA.
+TEST(shards_begin_with_a_sequence_that_shows_the_bases) {
+  nf_arena *arena = nf_arena_create();
+  const char *spec;
+  static const struct {
+    const char *text, *sharded;
+  } rows[] = {{">a\nGGAAUUGGAAGG\n>b\nACGUN\n>c x\nACGU\nacgtACGU\n>d\nAC\n",
+               ">c x\nACGU\nacgtACGU\n>a\nGGAAUUGGAAGG\n>b\nACGUN\n>d\nAC\n"},
+              {">c\nACGUACGUACGU\n>a\nGG\n", ">c\nACGUACGUACGU\n>a\nGG\n"},
+              {">a\nGG\n>c\nACGUACGUACGU", ">a\nGG\n>c\nACGUACGUACGU\n"},  // the last may go on beyond what is at hand
+              {">a\nMKVLAACGTACGTACGT\n>b\nMKV\n", ">a\nMKVLAACGTACGTACGT\n>b\nMKV\n"}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    int64_t sequences, residues;
+    char *text;
+    size_t size;
+    REQUIRE_OK(nf_file_write(path_of("rna.fa"), rows[i].text, strlen(rows[i].text)));
+    REQUIRE_OK(database_shard(path_of("rna.fa"), path_of("rna"), 1, 1, arena, &spec, &sequences, &residues));
+    REQUIRE_OK(nf_file_read(path_of("rna-00000-of-00001"), &text, &size));
+    CHECK_STR(text, rows[i].sharded);
+    free(text);
+  }
+  nf_arena_free(arena);
+}
+
 TEST(more_shards_than_records) {
   nf_arena *arena = nf_arena_create();
   const char *spec;
