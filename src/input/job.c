@@ -99,6 +99,13 @@ nf_status job_check_filled(const nf_job *job, bool will_search) {
       return nf_fail(NF_INPUT, "%s: %s %s: %s: is not set and no search is run, set it (%s for none)", job->path,
                      job_kind_name(c->kind), c->id, missing, strcmp(missing, "templates") == 0 ? "[]" : "\"\"");
     }
+    // In an alignment they would be insertions.
+    const char *small = c->sequence;
+    while (*small && !(*small >= 'a' && *small <= 'z')) small++;
+    if (*small) {
+      return nf_fail(NF_INPUT, "%s: %s %s: sequence: '%c' at %d is no residue that can be searched for, write capitals",
+                     job->path, job_kind_name(c->kind), c->id, *small, (int)(small - c->sequence) + 1);
+    }
     // A search fills both MSAs or neither, and templates only where none were given.
     bool fills_msas = !has_unpaired && !has_paired && c->n_templates <= 0, fills_templates = has_unpaired && has_paired;
     if (c->kind == NF_PROTEIN && !fills_msas && !fills_templates) {

@@ -86,7 +86,7 @@ const char **job_chain_residues(const job_chain *chain, nf_arena *arena, int *re
 const char *job_chain_letters(const job_chain *chain, nf_arena *arena);
 
 // Refuses MSAs and templates that are set only partly where a search is to fill the rest (it fills both MSAs of a
-// protein or neither), and those not set at all where none is run.
+// protein or neither), those not set at all where none is run, and small letters where one is.
 NF_CHECKED nf_status job_check_filled(const nf_job *job, bool will_search);
 
 // Writes NAME_data.json as the reference's Input.to_json does (dialect, version, key order, indent).

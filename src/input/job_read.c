@@ -256,12 +256,13 @@ static nf_status read_sequence(const reader *r, const json_t *object, job_chain 
   if (!length) return refuse(r, "sequence", "is empty");
   if (length > MAX_RESIDUES) return refuse(r, "sequence", "is longer than %d residues", MAX_RESIDUES);
   for (size_t i = 0; i < length; i++) {
-    if (sequence[i] >= 'A' && sequence[i] <= 'Z') continue;
+    // Small letters stand for no residue, as in the reference, and are warned of as such.
+    if ((sequence[i] >= 'A' && sequence[i] <= 'Z') || (sequence[i] >= 'a' && sequence[i] <= 'z')) continue;
     uint32_t c;
     int n = utf8_decode(sequence + i, length - i, &c);
     char letter[5] = {0};
     memcpy(letter, sequence + i, (size_t)(n ? n : 1));
-    return refuse(r, "sequence", "\"%s\" at %zu is not a capital letter", shown(r, letter), i + 1);
+    return refuse(r, "sequence", "\"%s\" at %zu is none of the letters A to Z", shown(r, letter), i + 1);
   }
   chain->sequence = nf_arena_strndup(r->arena, sequence, length);
   return NF_OK;
@@ -399,6 +400,7 @@ static nf_status read_codes(const reader *r, const json_t *object, job_chain *ch
   if (smiles && !json_is_string(smiles)) return wrong_type(r, "smiles", "a string", smiles);
   if (smiles && json_string_length(smiles)) {
     if (json_array_size(list)) return refuse(r, "smiles", "only one of it and ccdCodes may be set");
+    if (list) return refuse(r, "ccdCodes", "is %s, leave it out where smiles is set", type_name(list));
     chain->smiles = nf_arena_strdup(r->arena, json_string_value(smiles));
     return NF_OK;
   }
@@ -451,8 +453,15 @@ static nf_status read_ids(const reader *r, const json_t *body, const char ***ret
 static nf_status read_description(const reader *r, const json_t *body, job_chain *chain) {
   const json_t *value = present(body, "description");
   if (!value) return NF_OK;
-  if (!json_is_string(value)) return wrong_type(r, "description", "a string", value);
-  chain->description = nf_arena_strdup(r->arena, json_string_value(value));
+  if (json_is_string(value)) {
+    chain->description = nf_arena_strdup(r->arena, json_string_value(value));
+    return NF_OK;
+  }
+  // A comment that may be anything; kept as the text of what it is.
+  char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+  if (!text) return wrong_type(r, "description", "a string", value);
+  chain->description = nf_arena_strdup(r->arena, text);
+  free(text);
   return NF_OK;
 }
 
@@ -570,16 +579,25 @@ static nf_status read_sequences(reader *r, const json_t *root, nf_job *job) {
 static nf_status read_seed(const reader *r, size_t i, const json_t *value, uint32_t *ret_seed) {
   const char *at = nf_arena_printf(r->arena, "modelSeeds[%zu]", i);
   long long seed = -1;
-  // The reference turns strings and fractions into whole numbers; those that are whole are read here too.
+  // The reference hands them to Python's int(), which cuts fractions off.
   if (json_is_integer(value)) {
     seed = json_integer_value(value);
+  } else if (json_is_boolean(value)) {
+    seed = json_is_true(value);
   } else if (json_is_string(value)) {
-    if (!nf_parse_int(json_string_value(value), &seed)) {
+    static const char blanks[] = " \t\r\n\v\f";
+    const char *text = json_string_value(value) + strspn(json_string_value(value), blanks);
+    size_t length = strlen(text);
+    while (length && strchr(blanks, text[length - 1])) length--;
+    if (!nf_parse_int(nf_arena_strndup(r->arena, text, length), &seed)) {
       return refuse(r, at, "\"%s\" is not a whole number", shown(r, json_string_value(value)));
     }
-  } else if (json_is_real(value) && floor(json_real_value(value)) == json_real_value(value)) {
-    double real = json_real_value(value);
+  } else if (json_is_real(value)) {
+    double real = trunc(json_real_value(value));
     seed = real >= 0 && real <= UINT32_MAX ? (long long)real : -1;
+    if (seed >= 0 && real != json_real_value(value)) {
+      nf_warn("%s: %s: %g is read as %lld", r->path, at, json_real_value(value), seed);
+    }
   } else {
     return wrong_type(r, at, "a whole number", value);
   }
@@ -639,6 +657,12 @@ static nf_status read_name(const reader *r, const json_t *root, nf_job *job) {
   return NF_OK;
 }
 
+// A version as the reference compares it: 4, 4.0, and true for 1. 0 if it is no whole number.
+static json_int_t version_number(const json_t *version) {
+  double real = json_is_true(version) ? 1 : json_number_value(version);
+  return real >= 1 && real < 1000 && floor(real) == real ? (json_int_t)real : 0;
+}
+
 static nf_status read_dialect(const reader *r, const json_t *root, nf_job *job) {
   const json_t *dialect = json_object_get(root, "dialect"), *version = json_object_get(root, "version");
   if (!json_is_string(dialect)) return wrong_type(r, "dialect", "\"alphafold3\"", dialect);
@@ -649,8 +673,9 @@ static nf_status read_dialect(const reader *r, const json_t *root, nf_job *job) 
   if (strcmp(name, "alphafold3") != 0) {
     return refuse(r, "dialect", "\"%s\" is not known, \"alphafold3\" is read here", shown(r, name));
   }
-  if (!json_is_integer(version)) return wrong_type(r, "version", "1, 2, 3 or 4", version);
-  json_int_t number = json_integer_value(version);
+  json_int_t number = version_number(version);
+  if (!number && !json_is_integer(version)) return wrong_type(r, "version", "1, 2, 3 or 4", version);
+  if (!number) number = json_integer_value(version);
   if (number < 1 || number > 4) {
     return refuse(r, "version", "%" JSON_INTEGER_FORMAT " is not known, versions 1 to 4 are read here", number);
   }
@@ -729,9 +754,9 @@ static nf_status read_user_ccd(const reader *r, const json_t *root, nf_job *job)
   NF_TRY(read_text(r, root, "", "userCCD", "userCCDPath", &text));
   if (!text) return NF_OK;
   if (!*text) {
-    // Given as such it is none; a file is meant to hold something.
     const json_t *path = present(root, "userCCDPath");
-    return path && json_string_length(path) ? refuse(r, "userCCDPath", "the file is empty") : NF_OK;
+    if (path && json_string_length(path)) return refuse(r, "userCCDPath", "the file is empty");
+    return refuse(r, "userCCD", "is empty, leave it out or give null for none");
   }
   nf_arena_mark mark = nf_arena_here(r->arena);
   nf_ccd *own = ccd_overlay(NULL, r->arena);
@@ -836,9 +861,13 @@ static nf_status read_server_entry(reader *r, const json_t *entry, int number, c
     warn_of_unknown_letters(r, &chain);
   }
   const json_t *templates = json_object_get(body, "useStructureTemplate");
-  if (templates && !json_is_boolean(templates))
+  bool is_off = json_is_false(templates) || json_is_null(templates);
+  if (json_is_number(templates)) {
+    is_off = json_number_value(templates) == 0;
+  } else if (templates && !json_is_boolean(templates) && !is_off) {
     return wrong_type(r, "useStructureTemplate", "true or false", templates);
-  if (json_is_false(templates)) chain.n_templates = 0;
+  }
+  if (is_off) chain.n_templates = 0;
 
   const json_t *count = json_object_get(body, "count");
   if (count && !json_is_integer(count)) return wrong_type(r, "count", "a whole number", count);
@@ -867,7 +896,7 @@ static nf_status read_server_job(reader *r, const json_t *root, nf_job *job) {
     return refuse(r, "dialect",
                   "must be \"alphafoldserver\" in a list, a job in the \"alphafold3\" dialect stands alone");
   }
-  if (version && !(json_is_integer(version) && json_integer_value(version) == 1)) {
+  if (version && version_number(version) != 1) {
     return refuse(r, "version", "must be 1 in the \"alphafoldserver\" dialect");
   }
   job->version = 1;
@@ -893,6 +922,11 @@ nf_status jobs_parse(const char *path, const char *text, size_t length, nf_arena
   }
   json_error_t error;
   json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+  if (!root && json_error_code(&error) == json_error_duplicate_key) {
+    nf_warn("%s: line %d, column %d: %s; the last of them counts", path, error.line, error.column,
+            shown(&r, error.text));
+    root = json_loadb(text, length, JSON_DECODE_ANY, &error);
+  }
   if (!root) {
     if (json_error_code(&error) == json_error_out_of_memory) {
       return nf_fail(NF_MEMORY, "%s: not enough memory to read its %zu bytes", path, length);

@@ -370,6 +370,32 @@ TEST(the_reference_examples) {
   }
 }
 
+// Numbers, names given twice and comments count as Python reads them.
+TEST(values_that_are_read_as_the_reference_reads_them) {
+  static const char text[] =
+      "{\"name\":\"i\",\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":3.0,"
+      "\"modelSeeds\":[1.5,-0.5,true,\" 5\\n\",7.0],\"sequences\":["
+      "{\"protein\":{\"id\":\"A\",\"sequence\":\"PREAcHER\",\"description\":[1, {\"a\": null}],\"unpairedMsa\":"
+      "\">q\\nPREAXHER\"}},{\"rna\":{\"id\":\"B\",\"sequence\":\"GuAC\",\"description\":7}}]}";
+  static const uint32_t seeds[] = {1, 0, 1, 5, 7};
+  nf_arena *arena = nf_arena_create();
+  nf_job job;
+  REQUIRE_OK(job_parse("j.json", text, sizeof text - 1, arena, &job));
+  CHECK_STR(job.name, "j");
+  CHECK_INT(job.version, 3);
+  CHECK_INT(job.n_seeds, 5);
+  for (int i = 0; i < 5; i++) CHECK_INT(job.seeds[i], seeds[i]);
+  CHECK_STR(job.chains[0].sequence, "PREAcHER");
+  CHECK_STR(job_chain_letters(&job.chains[0], arena), "PREAXHER");
+  CHECK_STR(job_chain_letters(&job.chains[1], arena), "GNAC");
+  // Their alignments must be given.
+  CHECK_INT(job_check_filled(&job, true), NF_INPUT);
+  CHECK(strstr(nf_message(), "j.json: protein A: sequence: 'c' at 5 is no residue that can be searched for"));
+  CHECK_STR(job.chains[0].description, "[1,{\"a\":null}]");
+  CHECK_STR(job.chains[1].description, "7");
+  nf_arena_free(arena);
+}
+
 static const char server[] =
     "[{\"name\": \"first\", \"sequences\": ["
     "{\"proteinChain\": {\"sequence\": \"PREACHER\", \"count\": 2, \"useStructureTemplate\": false, \"modifications\":"
