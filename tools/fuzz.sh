@@ -33,7 +33,7 @@ for target in "$@"; do
   clang $flags -fsanitize=fuzzer "$target" "$build"/fuzz/objects/*.o -Wl,-Bstatic -ljansson -lzstd -llzma -lz \
     -Wl,-Bdynamic -lm -lpthread -ldl -o "$build/fuzz/$name" || exit 1
   mkdir -p "$build/fuzz/corpus_$name"
-  if "$build/fuzz/$name" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -artifact_prefix="$build/fuzz/$name-" \
+  if "$build/fuzz/$name" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=4096 -artifact_prefix="$build/fuzz/$name-" \
     "$build/fuzz/corpus_$name" >"$build/fuzz/$name.log" 2>&1; then
     passed=$((passed + 1))
   else
