@@ -250,8 +250,62 @@ TEST(the_cache_makes_the_second_search_free) {
   nf_arena_free(arena);
 }
 
+// What the key of a kept result tells apart: each change has the chain searched for again, in one database or in four.
+TEST(the_cache_knows_what_changed) {
+  NEEDS_HMMER;
+  make_databases();
+  nf_arena *arena = nf_arena_create();
+  search_options o;
+  nf_job job;
+  set_options(&o);
+  write_wrapper("jackhmmer", "");
+  o.jackhmmer = nf_arena_strdup(arena, path_of("jackhmmer.sh"));
+  o.cache_dir = nf_arena_strdup(arena, path_of("cache_of_changes"));
+  unlink(path_of("calls"));
+  const char *format = "{\"protein\": {\"id\": \"A\", \"sequence\": \"%s\", \"templates\": []}}";
+  const char *text = job_text(nf_arena_printf(arena, format, protein), arena);
+  REQUIRE_OK(search_text(&o, text, arena, &job));
+  CHECK_INT(calls(), 4);
+  // Z.
+  o.databases[SEARCH_UNIREF90].z = 12345;
+  REQUIRE_OK(search_text(&o, text, arena, &job));
+  CHECK_INT(calls(), 5);
+  // The path, of a file with the same content and time.
+  char command[2048];
+  snprintf(command, sizeof command, "cp -p '%s' '%s'", path_of("mgy_clusters_2022_05.fa"), path_of("other.fa"));
+  CHECK(system(command) == 0);
+  o.databases[SEARCH_MGNIFY].path = nf_arena_strdup(arena, path_of("other.fa"));
+  REQUIRE_OK(search_text(&o, text, arena, &job));
+  CHECK_INT(calls(), 6);
+  // The time, then the size at the same time.
+  snprintf(command, sizeof command, "touch -d 2001-02-03 '%s'", path_of("other.fa"));
+  CHECK(system(command) == 0);
+  REQUIRE_OK(search_text(&o, text, arena, &job));
+  CHECK_INT(calls(), 7);
+  snprintf(command, sizeof command, "echo >> '%s'; touch -d 2001-02-03 '%s'", path_of("other.fa"), path_of("other.fa"));
+  CHECK(system(command) == 0);
+  REQUIRE_OK(search_text(&o, text, arena, &job));
+  CHECK_INT(calls(), 8);
+  // The sequence.
+  text = job_text(nf_arena_printf(arena, format, protein + 1), arena);
+  REQUIRE_OK(search_text(&o, text, arena, &job));
+  CHECK_INT(calls(), 12);
+  // HMMER's version.
+  nf_str s = {0};
+  nf_str_printf(&s, "#!/bin/sh\ncase \"$*\" in *-h*) echo '# HMMER 9.9 (Nov 2099)'; exit ;; esac\necho x >> '%s'\n"
+                "exec jackhmmer \"$@\"\n", path_of("calls"));
+  write_file("jackhmmer.sh", s.data);
+  nf_str_free(&s);
+  if (chmod(o.jackhmmer, 0755) != 0) test_fail(__FILE__, __LINE__, "chmod");
+  REQUIRE_OK(search_text(&o, text, arena, &job));
+  CHECK_INT(calls(), 16);
+  REQUIRE_OK(search_text(&o, text, arena, &job));
+  CHECK_INT(calls(), 16);
+  nf_arena_free(arena);
+}
+
 // Searches with a jackhmmer whose help has one line more, and gives the arguments of its calls.
-static const char *arguments_of_jackhmmer(const char *help, nf_arena *arena) {
+static const char *arguments_of_jackhmmer(const char *help, double dom_e, nf_arena *arena) {
   nf_str s = {0};
   search_options o;
   nf_job job;
@@ -265,6 +319,7 @@ static const char *arguments_of_jackhmmer(const char *help, nf_arena *arena) {
   if (chmod(path_of("limited.sh"), 0755) != 0) test_fail(__FILE__, __LINE__, "chmod");
   set_options(&o);
   o.jackhmmer = path_of("limited.sh");
+  o.jackhmmer_dom_e = dom_e;
   CHECK_OK(search_text(&o, job_text(nf_arena_printf(arena, "{\"protein\": {\"id\": \"A\", \"sequence\": \"%s\", "
                                                     "\"templates\": []}}", protein), arena), arena, &job));
   CHECK_INT(count(job.chains[0].unpaired_msa, "_kin"), 35);
@@ -278,13 +333,22 @@ TEST(seq_limit_is_given_to_a_jackhmmer_that_knows_it) {
   NEEDS_HMMER;
   make_databases();
   nf_arena *arena = nf_arena_create();
-  const char *text = arguments_of_jackhmmer("  --seq_limit <n> : if set, truncate all hits", arena);
+  const char *text = arguments_of_jackhmmer("  --seq_limit <n> : if set, truncate all hits", NAN, arena);
   CHECK_INT(count(text, "--seq_limit "), 4);
   CHECK_INT(count(text, "--seq_limit 10000 "), 1);
   CHECK_INT(count(text, "--seq_limit 5000 "), 2);
   CHECK_INT(count(text, "--seq_limit 50000 "), 1);
   // And not to one that does not; a patched jackhmmer in $PATH knows it.
-  if (system("jackhmmer -h | grep -q seq_limit") != 0) CHECK_INT(count(arguments_of_jackhmmer("", arena), "seq_limit"), 0);
+  if (system("jackhmmer -h | grep -q seq_limit") != 0) CHECK_INT(count(arguments_of_jackhmmer("", NAN, arena), "seq_limit"), 0);
+  nf_arena_free(arena);
+}
+
+TEST(a_wider_domain_threshold_is_given_to_jackhmmer) {
+  NEEDS_HMMER;
+  make_databases();
+  nf_arena *arena = nf_arena_create();
+  CHECK_INT(count(arguments_of_jackhmmer("", 1000, arena), "--domE 1000 "), 4);
+  CHECK_INT(count(arguments_of_jackhmmer("", NAN, arena), "--domE"), 0);
   nf_arena_free(arena);
 }
 

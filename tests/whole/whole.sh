@@ -86,6 +86,37 @@ if [ -f "$build/libnativefold_rdkit.so" ]; then
 else
   skip "RDKit is not installed: no conformers, so no job files"
 fi
+# Databases, and jobs in stages: neither needs chemistry.
+mkdir "$dir/s"
+printf '>a\nMKV\n>b\nMKVA\n>c\nGGGG\n' >"$dir/s/u.fa"
+check "a database is split" "$nativefold" db shard "$dir/s/u.fa" --shards=2
+check "and its size recorded" grep -qx '{"sequences": 3, "residues": 11}' "$dir/s/u.fa@2.json"
+# shellcheck disable=SC2016
+"$nativefold" db check --db_dir="$dir/s" --uniref90_database_path='${DB_DIR}/u.fa@2' --mgnify_database_path='${DB_DIR}/u.fa' \
+  >"$dir/run" 2>&1
+check "databases that are absent make db check fail" test $? = 2
+check "a recorded Z is told" grep -q '^uniref90 .*/u.fa@2  Z 3 sequences (recorded)' "$dir/run"
+check "and that HMMER counts a whole file itself" grep -q '^mgnify .*/u.fa  Z as HMMER counts' "$dir/run"
+check "absent ones are named" test "$(grep -c '^[a-z_0-9]* *absent: --' "$dir/run")" = 7
+full='"unpairedMsa": "", "pairedMsa": "", "templates": []'
+chains() {  # chains NAME CHAIN...: a job
+  job=$1
+  shift
+  printf '{"name": "%s", "modelSeeds": [1], "dialect": "alphafold3", "version": 1, "sequences": [%s]}' "$job" "$*" >"$dir/s/$job.json"
+}
+chains p '{"protein": {"id": "A", "sequence": "MKVLADERTW", '"$full"'}},' '{"protein": {"id": "C", "sequence": "MKV", "templates": []}}'
+chains q '{"protein": {"id": "A", "sequence": "GGGSAAAK", '"$full"'}}'
+chains r '{"protein": {"id": "A", "sequence": "GGGSAAAK", "unpairedMsa": ""}}'
+"$nativefold" predict --json_path="$dir/s/p.json" --norun_data_pipeline --output_dir="$dir/s/o" --device=cpu >"$dir/run" 2>&1
+check "a fold without a search names the chain that lacks its MSA" test $? = 2 -a \
+  "$(grep -c '/p.json: protein C: unpairedMsa: is not set and no search is run' "$dir/run")" = 1
+check "a search alone writes the job" "$nativefold" predict --json_path="$dir/s/q.json" --norun_inference --output_dir="$dir/s/o"
+check "and nothing else" test "$(cd "$dir/s/o" && find . -type f)" = ./q/q_data.json
+"$nativefold" search --json_path="$dir/s/r.json" --output_dir="$dir/s/o" >"$dir/run" 2>&1
+check "MSAs that are set in part are refused" test $? = 2 -a "$(grep -c '/r.json: protein A: pairedMsa: is not set although' "$dir/run")" = 1
+check "searched jobs are combined" "$nativefold" combine "$dir/s/o/q/q_data.json" "$dir/s/o/q/q_data.json" --output="$dir/s/qq.json"
+check "the complex is read" "$nativefold" search --json_path="$dir/s/qq.json" --output_dir="$dir/s/o"
+check "its chains have names of their own" sh -c "tr -d ' \n' <'$dir/s/qq.json' | grep -qF '\"id\":[\"A\",\"B\"]'"
 check "alphafold3 as a name means predict" sh -c "ln -s '$(realpath "$nativefold")' '$dir/alphafold3' && '$dir/alphafold3' --help | grep -q json_path"
 if command -v g++ >/dev/null; then
   check "the public header is C++ too" sh -c "printf '#include <nativefold.h>\nint main() {}\n' | g++ -Iinclude -Wall -Werror -x c++ -fsyntax-only -"
