@@ -17,7 +17,7 @@ static char path[sizeof directory + 16], output[sizeof directory + 16];
 static const char *const seeds[] = {
     "0{\"name\":\"j\",\"dialect\":\"alphafold3\",\"version\":1,\"modelSeeds\":[1,\"2\",3.0],\"sequences\":[{\"dna\":{"
     "\"id\":"
-    "[\"A\",\"B\"],\"sequence\":\"GATC\"}}],\"bondedAtomPairs\":null,\"userCCD\":\"\",\"userCCDPath\":null}",
+    "[\"A\",\"B\"],\"sequence\":\"GATC\"}}],\"bondedAtomPairs\":null,\"userCCD\":null,\"userCCDPath\":\"\"}",
     "1{\"ligand\":{\"id\":\"L\",\"ccdCodes\":[\"NAG\",\"FUC\"],\"smiles\":null,\"description\":\"\\u00e9\"}}",
     "1{\"dna\":{\"id\":\"D\",\"sequence\":\"ACGT\",\"modifications\":[{\"modificationType\":\"6OG\",\"basePosition\":3}"
     "]}}",
