@@ -201,8 +201,9 @@ static nf_status check_first_row(const reader *r, const char *field, const job_c
                   "the first row must be the sequence itself, and from residue %d on it is not: the row is \"%s\" (%d "
                   "residues), the sequence \"%s\" (%d)%s%s",
                   differs + 1, shown(r, a3m.sequences[0]), n, shown(r, letters), n_residues,
-                  strcmp(letters, chain->sequence) == 0 ? "" : ", unknown residues as X or N and modified ones as what "
-                                                               "they are made from; it is given as ",
+                  strcmp(letters, chain->sequence) == 0 ? ""
+                                                        : ", unknown residues as X or N and modified ones as what "
+                                                          "they are made from; it is given as ",
                   strcmp(letters, chain->sequence) == 0 ? "" : shown(r, chain->sequence));
   }
   nf_arena_reset(r->arena, mark);

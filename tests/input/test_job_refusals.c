@@ -252,7 +252,8 @@ static const refusal refusals[] = {
     {JOB(P(",'pairedMsa':'>q\\nPREACHERS\\n'") ",{'protein':{'id':'D','sequence':'ACDEF'}}"), "protein A: pairedMsa",
      "residue 9"},
     {JOB("{'protein':{'id':'A','sequence':'AUCDEF','unpairedMsa':'>q\\nAUCDEF'}}"), "protein A: unpairedMsa",
-     "the sequence 'AXCDEF' (6), unknown residues as X or N and modified ones as what they are made from; it is given as "
+     "the sequence 'AXCDEF' (6), unknown residues as X or N and modified ones as what they are made from; it is given "
+     "as "
      "AUCDEF"},
     {JOB(P(",'unpairedMsa':'>q\\nPREACH.R\\n'")), "protein A: unpairedMsa", "'.'"},
     {JOB(P(",'unpairedMsa':'>\\n>x\\nPREACHER'")), "protein A: unpairedMsa", "residue 1"},
@@ -346,8 +347,8 @@ static const char *const accepted[] = {
     JOB(P(",'description':['two',{'words':null}]")),
     JOB("{'protein':{'id':'A','sequence':'PREAcHER'}}"),
     // What later versions brought is read in all.
-    "{'name':'j','dialect':'alphafold3','version':1,'modelSeeds':[1],'sequences':["
-    P(",'unpairedMsaPath':'good.a3m','pairedMsaPath':'good.a3m','description':'d'") "]}",
+    "{'name':'j','dialect':'alphafold3','version':1,'modelSeeds':[1],'sequences':[" P(
+        ",'unpairedMsaPath':'good.a3m','pairedMsaPath':'good.a3m','description':'d'") "]}",
     SERVER("'modelSeeds':null,", S_P(",'useStructureTemplate':null")),
     SERVER("'dialect':'alphafoldserver','version':1.0,", S_P(",'useStructureTemplate':0")),
     SERVER("", S_P(",'useStructureTemplate':1")),
