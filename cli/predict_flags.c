@@ -146,7 +146,7 @@ bool predict_parse_date(const char *text, int *ret_day) {
   return true;
 }
 
-// Flags that change nothing: JAX's own, and those of what this version does not do yet (GPUs).
+// Flags that change nothing: JAX's own, and that of what this version does not do yet (pair tensors in host memory).
 static void note_idle_flags(const flag_result *result) {
   static const char *const idle[] = {"jax_compilation_cache_dir", "flash_attention_implementation", "offload"};
   nf_str names = {0};
