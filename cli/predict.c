@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "cli/predict_flags.h"
 #include "nativefold.h"
 #include "output/output.h"
+#include "resume.h"
 #include "search/search.h"
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -87,6 +89,7 @@ static void fold_options(const predict_options *o, nf_arena *arena, nativefold_o
   options->start_again = o->force_output_dir;
   options->stop = &stop_asked;
   options->report_path = o->report;
+  options->overlap = o->overlap;
 }
 
 // What jobs are checked against. chemistry is NULL where nothing is folded from jobs.
@@ -123,39 +126,52 @@ static void read_entries(const checks *c, const char *path, nf_arena *arena, int
   free(jobs);
 }
 
-// What comes before a job's fold: its directory, its search and NAME_data.json. While a job folds, the next one is
-// prepared on a thread of its own.
+// A job on its way. Before its fold come its directory, its search and NAME_data.json, while the job before it folds:
+// on a thread of its own, where there is a search or the host's work goes on beside the network's.
 typedef struct {
   const predict_options *o;
+  const nativefold_options *options;
+  const nativefold_chemistry *chemistry;
   nf_search *search;
   entry *entry;
-  nf_arena *arena;  // of this preparation: made by it, freed after the fold
+  nf_arena *arena;  // made by the preparation, freed after the fold
   const char *dir;
-  bool is_ahead;    // the thread runs, or ran
+  int turn;         // of the log
+  bool starts_features, is_ahead;  // the thread runs, or ran
+  atomic_bool is_ready;
   pthread_t thread;
-} preparation;
+  nativefold_folding *folding;
+} course;
 
-static nf_status prepare_job(preparation *p) {
-  const predict_options *o = p->o;
-  nativefold_job *job = p->entry->job;
-  NF_TRY(output_job_dir(o->output_dir, nativefold_job_name(job), o->force_output_dir || o->resume, p->arena, &p->dir));
-  nf_note("%s: output goes to %s", nativefold_job_name(job), p->dir);
+static nf_status prepare_job(course *c) {
+  const predict_options *o = c->o;
+  nativefold_job *job = c->entry->job;
+  NF_TRY(output_job_dir(o->output_dir, nativefold_job_name(job), o->force_output_dir || o->resume, c->arena, &c->dir));
+  nf_note("%s: output goes to %s", nativefold_job_name(job), c->dir);
   if (o->run_data_pipeline && o->resume) {
-    return nativefold_resume_search(job, p->search, p->dir, predict_search_key(o, p->arena), o->force_output_dir);
+    return nativefold_resume_search(job, c->search, c->dir, predict_search_key(o, c->arena), o->force_output_dir);
   }
-  if (o->run_data_pipeline) NF_TRY(nativefold_search(job, p->search));
-  return o->features ? NF_OK : nativefold_write_job(job, p->dir);
+  if (o->run_data_pipeline) NF_TRY(nativefold_search(job, c->search));
+  return o->features ? NF_OK : nativefold_write_job(job, c->dir);
 }
 
-static void prepare(preparation *p) {
-  p->arena = nf_arena_create();
-  p->entry->status = prepare_job(p);
-  if (p->entry->status != NF_OK) p->entry->message = nf_arena_strdup(p->arena, nf_message());
+static void prepare(course *c) {
+  c->arena = nf_arena_create();
+  c->entry->status = prepare_job(c);
+  if (c->entry->status != NF_OK) {
+    c->entry->message = nf_arena_strdup(c->arena, nf_message());
+  } else if (c->starts_features && !(c->o->resume && resume_says_complete(c->dir))) {
+    nativefold_start_features(c->entry->job, c->chemistry, c->options);
+  }
+  atomic_store(&c->is_ready, true);
 }
 
 static void *prepare_ahead(void *context) {
-  (void)!nice(10);  // this thread and the programs it starts: the fold under way comes first
-  prepare(context);
+  course *c = context;
+  // A search tells how it goes while it goes on; all else waits for its turn.
+  if (c->o->run_data_pipeline) (void)!nice(10);  // and the programs it starts: the fold under way comes first
+  else nf_log_enter_turn(c->turn);
+  prepare(c);
   return NULL;
 }
 
@@ -165,38 +181,91 @@ static int next_job(const entry *entries, int n, int i) {
   return i;
 }
 
+// Waits for the files of a fold, if there is one, and says what became of the job.
+static void end_course(course *c, bool is_only, nf_arena *arena) {
+  entry *e = c->entry;
+  if (c->folding) {
+    e->status = nativefold_end_fold(c->folding, NULL);
+    if (e->status != NF_OK) e->message = nf_message();
+  }
+  if (e->status != NF_OK) e->message = nf_arena_strdup(arena, e->message);
+  nf_log_enter_turn(c->turn);
+  if (e->status != NF_OK && !is_only) nf_warn("%s", e->message);
+  nf_log_close_turn(c->turn);
+  nf_log_enter_turn(0);
+  nf_arena_free(c->arena);
+  nativefold_free_job(e->job);  // with the MSAs that were found
+  e->job = NULL;
+}
+
+// Whatever the search of the next job does.
+static _Noreturn void stop(course *c) {
+  nf_status status = nativefold_end_fold(c->folding, NULL);
+  if (status == NF_OK) status = nf_fail(NF_FAILED, "stopped on request; the same command goes on from where it was");
+  nf_log_close_turn(c->turn);
+  _exit(cli_fail(status));
+}
+
 static void run_jobs(const predict_options *o, const nativefold_options *options, const nativefold_model *model,
                      const nativefold_chemistry *chemistry, nf_search *search, entry *entries, int n, nf_arena *arena) {
-  preparation both[2] = {0};
-  for (int i = next_job(entries, n, 0), j, k = 0; i < n; i = j, k = !k) {
+  course *courses = NF_NEW(arena, course, n), *before = NULL;  // before: its last files are being written
+  for (int i = next_job(entries, n, 0), j; i < n; i = j) {
     entry *e = &entries[i];
-    preparation *present = &both[k], *next = &both[!k];
+    course *present = &courses[i];
     if (present->is_ahead) {
+      // A signal must not wait for a search.
+      if (before && !atomic_load(&present->is_ready)) {
+        end_course(before, n == 1, arena);
+        before = NULL;
+        is_folding = 0;
+      }
       pthread_join(present->thread, NULL);
+      nf_log_enter_turn(present->turn);
     } else {
-      *present = (preparation){.o = o, .search = search, .entry = e};
+      *present = (course){.o = o, .options = options, .chemistry = chemistry, .search = search, .entry = e,
+                          .turn = nf_log_open_turn()};
+      nf_log_enter_turn(present->turn);
       prepare(present);
     }
     j = next_job(entries, n, i + 1);
-    *next = (preparation){.o = o, .search = search};
-    if (o->run_data_pipeline && o->run_inference && j < n) {
-      next->entry = &entries[j];
+    bool overlaps = e->status == NF_OK && o->run_inference && j < n &&
+                    nativefold_overlaps(model, chemistry, e->job, entries[j].job, options);
+    if (o->run_inference && j < n && (o->run_data_pipeline || overlaps)) {
+      course *next = &courses[j];
+      *next = (course){.o = o, .options = options, .chemistry = chemistry, .search = search, .entry = &entries[j],
+                       .turn = nf_log_open_turn(), .starts_features = overlaps};
       next->is_ahead = pthread_create(&next->thread, NULL, prepare_ahead, next) == 0;
+      if (!next->is_ahead) nf_log_close_turn(next->turn);
     }
-    if (e->status != NF_OK) {
-      e->message = nf_arena_strdup(arena, e->message);
-    } else if (o->run_inference) {
+    if (e->status == NF_OK && o->run_inference) {
       is_folding = 1;
-      e->status = nativefold_fold(model, chemistry, e->job, options, present->dir, NULL);
-      is_folding = 0;
-      if (e->status != NF_OK) e->message = nf_arena_strdup(arena, nf_message());
-      if (stop_asked) _exit(cli_fail(e->status == NF_OK ? NF_FAILED : e->status));  // whatever the search of the next job does
+      present->folding = nativefold_begin_fold(model, chemistry, e->job, options, present->dir);
     }
-    if (e->status != NF_OK && n > 1) nf_warn("%s", e->message);
-    nf_arena_free(present->arena);
-    nativefold_free_job(e->job);  // with the MSAs that were found
-    e->job = NULL;
+    if (before) end_course(before, n == 1, arena);
+    before = NULL;
+    if (present->folding && stop_asked) stop(present);
+    if (present->folding && overlaps) {
+      before = present;
+    } else {
+      end_course(present, n == 1, arena);
+      is_folding = 0;
+    }
   }
+  if (before) end_course(before, n == 1, arena);
+  is_folding = 0;
+  nf_log_enter_turn(0);
+}
+
+// A small job's features take about as long as the weights to open, and need not wait for them; a large one's would be
+// made for nothing where it is refused for its memory.
+static void start_first(const predict_options *o, const nativefold_options *options, const nativefold_chemistry *chemistry,
+                        entry *entries, int n) {
+  enum { MOST_RESIDUES = 600 };
+  int first = next_job(entries, n, 0);
+  bool may = o->run_inference && !o->run_data_pipeline && !o->features && !o->resume && o->device != DEVICE_CPU &&
+             o->overlap != NATIVEFOLD_OVERLAP_NEVER && !(o->host_memory_gib > 0);
+  if (!may || first == n || nativefold_n_residues(entries[first].job) > MOST_RESIDUES) return;
+  nativefold_start_features(entries[first].job, chemistry, options);
 }
 
 static nf_status run(const predict_options *o, nf_arena *arena) {
@@ -231,6 +300,7 @@ static nf_status run(const predict_options *o, nf_arena *arena) {
     nf_warn("%s", entries[i].message);
   }
   NF_TRY_GOTO(done, nf_dir_create(o->output_dir));
+  start_first(o, &options, chemistry, entries, n);
   if (o->run_inference) {
     double start = nf_seconds();
     nativefold_choose_gpu((int)o->gpu_device, o->gpu_memory_gib);

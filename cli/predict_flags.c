@@ -12,6 +12,7 @@
 static const char *const jax_backends[] = {"cpu", "gpu", "mps", NULL};
 static const char *const attentions[] = {"triton", "cudnn", "xla", NULL};
 static const char *const devices[] = {"auto", "cuda", "cpu", NULL};
+static const char *const overlaps[] = {"auto", "always", "never", NULL};  // NATIVEFOLD_OVERLAP_*
 static const char *const offloads[] = {"auto", "off", "host", NULL};
 
 #define F(type, field, initial, help, ...) FLAG(type, predict_options, field, initial, help, __VA_ARGS__)
@@ -125,6 +126,10 @@ const flag_spec predict_flags[] = {
       "The most host memory to use, in GiB. Default: what the machine and its control groups have free."),
     F(FLAG_ENUM, offload, "auto", "Whether pair tensors may live in host memory: if they must, never, always.",
       .choices = offloads),
+    F(FLAG_ENUM, overlap, "auto",
+      "Whether the next job's features and the last one's scores and files are made beside the network: on a GPU, always, "
+      "never. The files do not depend on it.",
+      .choices = overlaps),
     F(FLAG_BOOL, resume, "false",
       "Keep what is computed in the job's directory until it is complete, and go on from there after an interruption. A "
       "directory of another job, weights or options is refused, or, with --force_output_dir, begun again."),

@@ -52,6 +52,7 @@ typedef struct {
   int64_t diffusion_steps;
   double gpu_memory_gib, host_memory_gib;
   int offload;  // OFFLOAD_*
+  int overlap;  // NATIVEFOLD_OVERLAP_*
   bool resume;
   const char *report;
   // Derived by predict_flags_check.

@@ -72,6 +72,7 @@ int nativefold_read_features(const char *path, uint32_t seed, nativefold_job **r
 void nativefold_free_job(nativefold_job *job);  // NULL is fine
 const char *nativefold_job_name(const nativefold_job *job);  // as used in file names
 uint32_t nativefold_first_seed(const nativefold_job *job);
+int nativefold_n_residues(const nativefold_job *job);  // of all chains, components of ligands included; 0: a feature file
 // With num_seeds > 0 the job, which must hold one seed, is widened to that many consecutive ones.
 int nativefold_widen_seeds(nativefold_job *job, int num_seeds);
 // Fails (2) naming the first chain whose MSA or templates are not set (will_search false), or are set only in part, so
@@ -88,6 +89,8 @@ int nativefold_write_job(const nativefold_job *job, const char *dir);
 // read in place of another search. key: what the search depends on beside the job (databases, dates). Fails (2) where
 // the directory is of another run, unless start_again.
 int nativefold_resume_search(nativefold_job *job, struct nf_search *search, const char *dir, const char *key, bool start_again);
+
+enum { NATIVEFOLD_OVERLAP_AUTO, NATIVEFOLD_OVERLAP_ALWAYS, NATIVEFOLD_OVERLAP_NEVER };
 
 typedef struct {
   int num_recycles;              // 10
@@ -107,6 +110,9 @@ typedef struct {
   bool save_pde;                 // false: PDE in confidences.json
   bool rank_chirality;           // false: inverted stereo centres of ligands lower the ranking score
   bool quiet;                    // no progress, no table
+  // Whether the features of what comes next, and the scores and files of what is computed, are made by threads beside the
+  // network. The files do not depend on it.
+  int overlap;                   // NATIVEFOLD_OVERLAP_AUTO: where the network runs on a GPU
   double gpu_memory_gib;         // as nativefold_choose_gpu was told, for messages
   double host_memory_gib;        // the most host memory to use; 0: what machine and control groups allow
   // With resume, the output directory keeps what is computed, so that the same call goes on after an interruption, with
@@ -155,6 +161,29 @@ int nativefold_plan(const nativefold_model *model, const nativefold_chemistry *c
 int nativefold_fold(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
                     const nativefold_options *options, const char *output_dir, nativefold_result **ret_result);
 void nativefold_free_result(nativefold_result *result);  // NULL is fine
+
+// Many jobs, so that the device need not wait for the host between them:
+//
+//   nativefold_start_features(next, chemistry, &options);
+//   folding = nativefold_begin_fold(model, chemistry, job, &options, "out/job");
+//   ... begin `next` ...
+//   status = nativefold_end_fold(folding, NULL);
+//
+// Whether options and memory allow that two jobs (which may be one: its own seeds and samples) overlap. If not, each is
+// ended before the next one is begun, and no features are started.
+bool nativefold_overlaps(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
+                         const nativefold_job *next, const nativefold_options *options);
+// Has a thread make the features of the job's first seed; the fold that wants them waits for it, and tells if they
+// failed. All arguments must stay until the job is freed. A job with features started is for one fold.
+void nativefold_start_features(nativefold_job *job, const nativefold_chemistry *chemistry, const nativefold_options *options);
+// nativefold_fold in two parts. The first returns when the network is done, while a thread may still score and write the
+// last samples; the second waits for that, gives status and result, and frees the folding. All arguments must stay until
+// then; output_dir is copied. A fold that goes well closes the turn of the log (base/log.h) that it was begun in.
+typedef struct nativefold_folding nativefold_folding;
+nativefold_folding *nativefold_begin_fold(const nativefold_model *model, const nativefold_chemistry *chemistry,
+                                          const nativefold_job *job, const nativefold_options *options,
+                                          const char *output_dir);
+int nativefold_end_fold(nativefold_folding *folding, nativefold_result **ret_result);
 
 typedef struct {
   uint32_t seed;

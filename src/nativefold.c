@@ -3,7 +3,11 @@
 // in diffusion.c.
 #include "nativefold.h"
 
+#include <limits.h>
 #include <math.h>
+#include <omp.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +17,7 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/str.h"
+#include "beside.h"
 #include "chem/ccd.h"
 #include "features/features.h"
 #include "input/job.h"
@@ -48,6 +53,7 @@ struct nativefold_job {
   job_file *file;  // NULL if it was not read from a file of jobs
   nf_job job;
   const char *features_path;  // a feature file in place of a job
+  struct features_ahead *ahead;  // features of the first seed that a thread makes; NULL: none
 };
 
 // One folded sample. What the files and the table need lives in the arena of the result.
@@ -189,8 +195,11 @@ int nativefold_read_features(const char *path, uint32_t seed, nativefold_job **r
   return NF_OK;
 }
 
+static void free_ahead(struct features_ahead *ahead);
+
 void nativefold_free_job(nativefold_job *job) {
   if (!job) return;
+  free_ahead(job->ahead);
   if (job->file && --job->file->n_users == 0) {
     nf_arena_free(job->file->arena);
     free(job->file);
@@ -202,6 +211,12 @@ void nativefold_free_job(nativefold_job *job) {
 const char *nativefold_job_name(const nativefold_job *job) { return job_sanitised_name(&job->job, job->arena); }
 
 uint32_t nativefold_first_seed(const nativefold_job *job) { return job->job.seeds[0]; }
+
+int nativefold_n_residues(const nativefold_job *job) {
+  int n = 0;
+  for (int i = 0; i < job->job.n_chains; i++) n += job_chain_length(&job->job.chains[i]);
+  return n;
+}
 
 int nativefold_widen_seeds(nativefold_job *job, int num_seeds) {
   nf_job *j = &job->job;
@@ -311,6 +326,68 @@ done:
   return status;
 }
 
+// Features that a thread makes before they are asked for.
+typedef struct features_ahead {
+  const nativefold_job *job;
+  const nativefold_chemistry *chemistry;
+  const nativefold_options *options;
+  uint32_t seed;
+  nf_str said;
+  pthread_t thread;
+  nf_arena *arena;  // NULL once they are taken
+  nf_layout layout;
+  nf_batch batch;
+  nf_status status;
+  char *message;
+} features_ahead;
+
+static void *make_ahead(void *context) {
+  features_ahead *a = context;
+  nf_log_keep(&a->said);
+  // Cores are left for what feeds the device and for what writes files. Not by priority: the network may come to wait for
+  // this thread, on a machine that others use too.
+  if (omp_get_num_procs() > 2) omp_set_num_threads(omp_get_num_procs() - 2);
+  a->status = make_features(a->job, a->chemistry, a->seed, a->options, false, a->arena, &a->layout, &a->batch);
+  if (a->status != NF_OK) a->message = nf_strdup(nf_message());
+  return NULL;
+}
+
+// NULL if the system gives no thread.
+static features_ahead *start_ahead(const nativefold_job *job, const nativefold_chemistry *chemistry, uint32_t seed,
+                                   const nativefold_options *options) {
+  features_ahead *a = nf_calloc(1, sizeof *a);
+  *a = (features_ahead){.job = job, .chemistry = chemistry, .options = options, .seed = seed};
+  a->arena = nf_arena_create();
+  if (pthread_create(&a->thread, NULL, make_ahead, a) == 0) return a;
+  nf_arena_free(a->arena);
+  free(a);
+  return NULL;
+}
+
+// Waits for them, and says what was to be said of them. The arena, which holds them, is the caller's.
+static nf_status take_ahead(features_ahead *a, nf_arena **ret_arena, nf_layout *ret_layout, nf_batch *ret_batch) {
+  pthread_join(a->thread, NULL);
+  nf_log_say(&a->said);
+  *ret_arena = a->arena;
+  *ret_layout = a->layout;
+  *ret_batch = a->batch;
+  a->arena = NULL;
+  return a->status == NF_OK ? NF_OK : nf_fail(a->status, "%s", a->message);
+}
+
+static void free_ahead(features_ahead *a) {
+  if (!a) return;
+  if (a->arena) pthread_join(a->thread, NULL);
+  nf_arena_free(a->arena);
+  nf_str_free(&a->said);
+  free(a->message);
+  free(a);
+}
+
+void nativefold_start_features(nativefold_job *job, const nativefold_chemistry *chemistry, const nativefold_options *options) {
+  if (!job->features_path && !job->ahead) job->ahead = start_ahead(job, chemistry, job->job.seeds[0], options);
+}
+
 // ---- Forecast
 
 // The process's memory without the weights, which are mapped, or held in memory of its own.
@@ -412,6 +489,47 @@ done:
   ccd_close(dictionary);
   nf_arena_free(arena);
   return status;
+}
+
+// What a job holds beside the plan of another while both are at work: its features, and samples on their way to files.
+static int64_t beside_bytes(const job_size *size) {
+  int64_t n = size->n_token, slots = n * NF_DENSE_ATOMS;
+  int64_t held = 3 * (9 * n * n + 2 * slots);  // samples: what the network says of them, and what scores make of it
+  return features_bytes(size->n_token) + (size->n_samples * (3 * slots + n * n) + n * n + held) * (int64_t)sizeof(float);
+}
+
+// The job's peak whatever its MSA and templates are, and what it holds beside another.
+static nf_status count_most(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
+                            const nativefold_options *options, const memory_ceiling *ceiling, int64_t *ret_peak,
+                            int64_t *ret_beside) {
+  nf_arena *arena = nf_arena_create();
+  nf_layout layout;
+  nf_ccd *dictionary = NULL;
+  nf_status status;
+  NF_TRY_GOTO(done, job_dictionary(&job->job, chemistry->ccd, arena, &dictionary));
+  NF_TRY_GOTO(done, layout_create(&job->job, dictionary, options->fix_standalone_glycans, arena, &layout));
+  job_size size = {.n_token = layout.n_tokens, .n_subset = (layout.n_atoms + 31) / 32, .n_row = options->num_msa,
+                   .n_samples = options->num_diffusion_samples, .n_template = INT_MAX, .host_used = host_used(model)};
+  job_plan plan;
+  NF_TRY_GOTO(done, model_plan(model->network, &size, ceiling, "", &plan));
+  *ret_peak = plan.peak.host;
+  *ret_beside = beside_bytes(&size);
+done:
+  ccd_close(dictionary);
+  nf_arena_free(arena);
+  return status;
+}
+
+bool nativefold_overlaps(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
+                         const nativefold_job *next, const nativefold_options *options) {
+  if (options->overlap == NATIVEFOLD_OVERLAP_NEVER || job->features_path || next->features_path) return false;
+  // On a CPU the network has all cores already.
+  if (options->overlap == NATIVEFOLD_OVERLAP_AUTO && !model_on_gpu(model->network)) return false;
+  memory_ceiling ceiling = ceiling_of(model, options);
+  int64_t peak, beside, next_peak, next_beside;
+  if (count_most(model, chemistry, job, options, &ceiling, &peak, &beside) != NF_OK) return false;
+  if (count_most(model, chemistry, next, options, &ceiling, &next_peak, &next_beside) != NF_OK) return false;
+  return !ceiling.host || (peak > next_peak ? peak : next_peak) + beside + next_beside <= ceiling.host;
 }
 
 int nativefold_plan(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
@@ -530,8 +648,10 @@ static nf_status write_seed_arrays(const nativefold_model *model, const nf_layou
   return NF_OK;
 }
 
-// What the seeds of a job share.
-typedef struct {
+// What the seeds of a job share. The network is the caller's; samples are scored and written, and the job is ended, on
+// a thread beside it, or at once where there is none. What the thread touches, the caller touches only before the first
+// task or after beside_wait.
+typedef struct nativefold_folding {
   const nativefold_model *model;
   const nativefold_chemistry *chemistry;
   const nativefold_job *job;
@@ -539,7 +659,16 @@ typedef struct {
   destination to;
   resume *resume;  // NULL: no states are kept
   report report;
-  nativefold_result *result;
+  nativefold_result *result;   // the thread's
+  beside *beside;              // NULL: everything is done at once
+  features_ahead *next_seed;   // NULL: none are made ahead
+  bool is_complete;            // by a run before this one
+  nf_status status;            // of the network
+  char *message;
+  atomic_bool has_failed;      // scores or files, in a way told by what follows
+  nf_status files_status;
+  char *files_message;
+  int turn;                    // of the log
 } fold_run;
 
 static bool is_stopped(const fold_run *r) { return r->options->stop && *r->options->stop; }
@@ -549,7 +678,9 @@ static int find_samples(fold_run *r, uint32_t seed) {
   int k = 0;
   nf_layout chains;
   nf_scores scores;
-  while (r->resume && k < r->options->num_diffusion_samples &&
+  if (!r->resume || !resume_has_samples(r->resume, seed)) return 0;
+  beside_wait(r->beside, 0);  // samples are in the result in their order
+  while (k < r->options->num_diffusion_samples &&
          resume_find_sample(r->resume, seed, k, r->result->arena, &scores, &chains)) {
     keep_chains(r->result, &chains);
     keep_sample(r->result, seed, k++, &scores);
@@ -572,17 +703,106 @@ done:
   return status;
 }
 
-// One seed: features to samples to scores to files.
-static nf_status fold_seed(fold_run *r, uint32_t seed) {
-  nf_arena *arena = nf_arena_create();
-  const nativefold_options *options = r->options;
-  const nf_model *network = r->model->network;
+// A seed, from its features until its last sample is written.
+typedef struct {
+  fold_run *run;
+  uint32_t seed;
+  nf_arena *arena;
   nf_layout layout;
   nf_batch batch;
+  float *positions, *contact_probs;
+  bool is_done;
+} seed_work;
+
+// One sample that the network is done with.
+typedef struct {
+  seed_work *of;
+  int sample;
+  const float *positions;
+  confidence_output confidence;
+  nf_arena *arena;  // the sample's own, and this
+} sample_work;
+
+static void fail_files(fold_run *r, nf_status status) {
+  r->files_status = status;
+  r->files_message = nf_strdup(nf_message());
+  atomic_store(&r->has_failed, true);
+}
+
+static nf_status score_and_write(sample_work *w) {
+  seed_work *s = w->of;
+  fold_run *r = s->run;
+  nf_scores scores;
+  NF_TRY(score_sample(&s->layout, &s->batch, w->positions, &w->confidence, s->contact_probs, w->arena, &scores));
+  if (r->options->rank_chirality) scores.ranking_score -= score_chirality_penalty(&scores.chirality);
+  keep_sample(r->result, s->seed, w->sample, &scores);
+  bool is_best = output_best(r->result->ranks, r->result->n_samples) == r->result->n_samples - 1;
+  if (r->to.dir) {
+    NF_TRY(write_sample(r->model, r->job, &s->layout, &s->batch, &scores, &r->to, s->seed, w->sample, is_best, w->arena));
+  }
+  if (r->resume) resume_keep_sample(r->resume, s->seed, w->sample, &scores, &s->layout);
+  return NF_OK;
+}
+
+static void finish_sample(void *context) {
+  sample_work *w = context;
+  fold_run *r = w->of->run;
+  nf_status status = atomic_load(&r->has_failed) ? NF_OK : score_and_write(w);
+  if (status != NF_OK) fail_files(r, status);
+  nf_arena_free(w->arena);
+}
+
+static void finish_seed(void *context) {
+  seed_work *s = context;
+  fold_run *r = s->run;
+  if (s->is_done && !atomic_load(&r->has_failed)) {
+    if (r->resume) resume_end_seed(r->resume, s->seed);
+    // After every seed, so that what is done stays usable if a later one fails.
+    nf_status status = r->to.dir ? output_write_ranking(r->to.dir, r->to.name, r->result->ranks, r->result->n_samples) : NF_OK;
+    if (status != NF_OK) fail_files(r, status);
+  }
+  nf_arena_free(s->arena);
+  free(s);
+}
+
+// The features of a seed, if a thread makes them ahead or has made them; else they are made now.
+static nf_status get_features(fold_run *r, seed_work *s) {
+  features_ahead *ahead = r->next_seed, *of_job = r->job->ahead;
+  nf_status status;
+  if (ahead && ahead->seed == s->seed) {
+    status = take_ahead(ahead, &s->arena, &s->layout, &s->batch);
+  } else if (of_job && of_job->arena && of_job->seed == s->seed) {
+    status = take_ahead(of_job, &s->arena, &s->layout, &s->batch);
+  } else {
+    s->arena = nf_arena_create();
+    status = make_features(r->job, r->chemistry, s->seed, r->options, false, s->arena, &s->layout, &s->batch);
+  }
+  free_ahead(ahead);
+  r->next_seed = NULL;
+  return status;
+}
+
+static void print_forecast(const nativefold_forecast *forecast, const char *device) {
+  char *text = NULL;
+  size_t size;
+  FILE *out = open_memstream(&text, &size);
+  NF_ASSERT(out);
+  report_print_forecast(out, forecast, device);
+  fclose(out);
+  nf_lines(text);
+  free(text);
+}
+
+// One seed: features to samples to scores to files.
+static nf_status fold_seed(fold_run *r, int which) {
+  const uint32_t seed = r->job->job.seeds[which];
+  const nativefold_options *options = r->options;
+  const nf_model *network = r->model->network;
+  seed_work *s = nf_calloc(1, sizeof *s);
+  *s = (seed_work){.run = r, .seed = seed};
   job_plan plan;
   nativefold_forecast expected;
   trunk_output trunk = {0};
-  float *positions, *contact_probs;
   nf_progress progress;
   nf_ticker ticker = {&progress, tick};
   nf_status status = NF_OK;
@@ -593,21 +813,28 @@ static nf_status fold_seed(fold_run *r, uint32_t seed) {
   if (n_found == options->num_diffusion_samples) goto done;
 
   report_begin(&r->report, REPORT_FEATURES);
-  NF_TRY_GOTO(done, make_features(r->job, r->chemistry, seed, options, false, arena, &layout, &batch));
+  NF_TRY_GOTO(done, get_features(r, s));
   report_end(&r->report);
-  keep_chains(r->result, &layout);
-  NF_TRY_GOTO(done, forecast(r->model, r->to.name, &layout, &batch, options, &plan, &expected));
+  nf_arena *arena = s->arena;
+  const nf_batch *batch = &s->batch;
+  keep_chains(r->result, &s->layout);
+  NF_TRY_GOTO(done, forecast(r->model, r->to.name, &s->layout, batch, options, &plan, &expected));
   if (!report_has_forecast(&r->report)) {
     report_forecast(&r->report, &expected);
-    if (!options->quiet) report_print_forecast(stderr, &expected, model_device(network));
+    if (!options->quiet) print_forecast(&expected, model_device(network));
   }
-  const nf_keeper *keeper = r->resume ? resume_seed(r->resume, seed, resume_features_sum(&batch)) : NULL;
+  if (r->beside && which + 1 < r->job->job.n_seeds &&
+      !(r->resume && resume_has_samples(r->resume, r->job->job.seeds[which + 1]))) {
+    r->next_seed = start_ahead(r->job, r->chemistry, r->job->job.seeds[which + 1], options);
+  }
+  const nf_keeper *keeper = r->resume ? resume_seed(r->resume, seed, resume_features_sum(batch)) : NULL;
   nf_key trunk_key, sample_key;
   model_keys(network, seed, options->num_recycles, &trunk_key, &sample_key);
 
   report_begin(&r->report, REPORT_TRUNK);
   nf_progress_start(&progress, "trunk", (int64_t)(options->num_recycles + 1) * (dims->n_pairformer_blocks + 1));
-  NF_TRY_GOTO(done, trunk_run(network, &batch,
+  report_begin_network(&r->report);
+  NF_TRY_GOTO(done, trunk_run(network, batch,
                               &(trunk_options){.num_recycles = options->num_recycles,
                                                .num_msa = options->num_msa,
                                                .key = trunk_key,
@@ -615,51 +842,54 @@ static nf_status fold_seed(fold_run *r, uint32_t seed) {
                                                .keeper = keeper,
                                                .plan = &plan.memory},
                               arena, &trunk));
-  NF_TRY_GOTO(done, run_distogram(r, &layout, &batch, &trunk, seed, arena, &contact_probs));
+  NF_TRY_GOTO(done, run_distogram(r, &s->layout, batch, &trunk, seed, arena, &s->contact_probs));
+  report_end_network(&r->report);
   nf_progress_end(&progress);
   report_end(&r->report);
 
   report_begin(&r->report, REPORT_DIFFUSION);
   int n_groups = (options->num_diffusion_samples + expected.samples_at_once - 1) / expected.samples_at_once;
   nf_progress_start(&progress, "diffusion", (int64_t)n_groups * options->diffusion_steps);
-  NF_TRY_GOTO(done, diffusion_run(network, &batch, &trunk,
+  report_begin_network(&r->report);
+  NF_TRY_GOTO(done, diffusion_run(network, batch, &trunk,
                                   &(diffusion_options){.steps = options->diffusion_steps,
                                                        .n_samples = options->num_diffusion_samples,
                                                        .key = sample_key,
-                                                       .noise_tokens = noise_tokens(options, batch.n_token),
+                                                       .noise_tokens = noise_tokens(options, batch->n_token),
                                                        .ticker = &ticker,
                                                        .keeper = keeper},
-                                  arena, &positions));
+                                  arena, &s->positions));
+  report_end_network(&r->report);
   nf_progress_end(&progress);
   report_end(&r->report);
 
   report_begin(&r->report, REPORT_CONFIDENCE);
   nf_progress_start(&progress, "confidence, scores and files", options->num_diffusion_samples);
   nf_progress_step(&progress, n_found);
-  int64_t stride = (int64_t)batch.n_token * batch.n_slot * 3;
+  int64_t stride = (int64_t)batch->n_token * batch->n_slot * 3;
   for (int k = n_found; k < options->num_diffusion_samples; k++) {
-    nf_arena_mark mark = nf_arena_here(arena);
-    confidence_output confidence;
-    nf_scores scores;
+    beside_wait(r->beside, 2);  // no more of them in memory than the plan allows for
     if (is_stopped(r)) NF_TRY_GOTO(done, nf_fail(NF_FAILED, "stopped on request"));
-    NF_TRY_GOTO(done, confidence_run(network, &batch, &trunk, positions + k * stride, NULL, arena, &confidence));
-    NF_TRY_GOTO(done, score_sample(&layout, &batch, positions + k * stride, &confidence, contact_probs, arena, &scores));
-    if (options->rank_chirality) scores.ranking_score -= score_chirality_penalty(&scores.chirality);
-    keep_sample(r->result, seed, k, &scores);
-    bool is_best = output_best(r->result->ranks, r->result->n_samples) == r->result->n_samples - 1;
-    if (r->to.dir) {
-      NF_TRY_GOTO(done, write_sample(r->model, r->job, &layout, &batch, &scores, &r->to, seed, k, is_best, arena));
+    if (atomic_load(&r->has_failed)) NF_TRY_GOTO(done, nf_fail(NF_FAILED, "a sample has failed"));
+    nf_arena *own = nf_arena_create();
+    sample_work *w = NF_NEW(own, sample_work, 1);
+    *w = (sample_work){.of = s, .sample = k, .positions = s->positions + k * stride, .arena = own};
+    report_begin_network(&r->report);
+    status = confidence_run(network, batch, &trunk, w->positions, NULL, own, &w->confidence);
+    report_end_network(&r->report);
+    if (status != NF_OK) {
+      nf_arena_free(own);
+      goto done;
     }
-    if (r->resume) resume_keep_sample(r->resume, seed, k, &scores, &layout);
-    nf_arena_reset(arena, mark);
+    beside_do(r->beside, finish_sample, w);
     nf_progress_step(&progress, 1);
   }
   nf_progress_end(&progress);
   report_end(&r->report);
-  if (r->resume) resume_end_seed(r->resume);
 done:
   trunk_free(&trunk);
-  nf_arena_free(arena);
+  s->is_done = status == NF_OK;
+  beside_do(r->beside, finish_seed, s);
   return status;
 }
 
@@ -695,66 +925,116 @@ static nf_status open_resume(fold_run *r, bool *ret_is_complete) {
   return resume_open(r->to.dir, r->to.name, &run, r->options->start_again, r->options->stop, ret_is_complete, &r->resume);
 }
 
-int nativefold_fold(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
-                    const nativefold_options *options, const char *output_dir, nativefold_result **ret_result) {
-  if (ret_result) *ret_result = NULL;
+static nf_status fold_seeds(fold_run *r) {
+  const nativefold_job *job = r->job;
+  const nativefold_options *options = r->options;
   if (!job->features_path) NF_TRY(job_check_filled(&job->job, false));
+  NF_TRY(nativefold_check_memory(r->model, r->chemistry, job, options));
+  if (r->to.dir) {
+    NF_TRY(nf_dir_create(r->to.dir));
+    if (options->resume) NF_TRY(open_resume(r, &r->is_complete));
+    if (r->is_complete) {
+      nf_note("%s: is complete already", r->to.dir);
+      return NF_OK;
+    }
+    NF_TRY(output_write_terms(r->to.dir, &r->model->origin, &r->to.options));
+  }
+  if (nativefold_overlaps(r->model, r->chemistry, job, job, options)) r->beside = beside_create();
+  for (int i = 0; i < job->job.n_seeds; i++) {
+    if (job->job.n_seeds > 1) nf_note("seed %u (%d of %d)", (unsigned)job->job.seeds[i], i + 1, job->job.n_seeds);
+    NF_TRY(fold_seed(r, i));
+    if (atomic_load(&r->has_failed)) return NF_FAILED;  // what follows says how
+  }
+  return NF_OK;
+}
+
+static void print_table(const nativefold_result *result) {
+  char *text = NULL;
+  size_t size;
+  const nf_scores **scores = NF_NEW(result->arena, const nf_scores *, result->n_samples);
+  for (int i = 0; i < result->n_samples; i++) scores[i] = &result->samples[i].scores;
+  FILE *out = open_memstream(&text, &size);
+  NF_ASSERT(out);
+  output_print_table(out, &result->layout, scores, result->ranks, result->n_samples);
+  fclose(out);
+  nf_lines(text);
+  free(text);
+}
+
+// The end of a job, once all that it computed is written: what counts from then on, and what is said of it.
+static void finish_job(void *context) {
+  fold_run *r = context;
+  const nativefold_options *options = r->options;
+  nf_log_await_turn(r->turn);
+  nf_status status = r->status;
+  if (atomic_load(&r->has_failed)) {  // it came before what stopped the network
+    status = nf_fail(r->files_status, "%s", r->files_message);
+  } else if (status != NF_OK) {
+    nf_fail(status, "%s", r->message);
+  } else if (!r->is_complete) {
+    if (r->resume) resume_complete(r->resume);
+    if (!options->quiet) print_table(r->result);
+    if (options->report_path) {
+      status = report_write(&r->report, options->report_path, r->to.name, r->to.dir, model_device(r->model->network),
+                            r->result->n_samples);
+    }
+  }
+  if (status != NF_OK && is_stopped(r)) {
+    status = r->resume ? nf_fail(NF_FAILED, "%s: stopped on request; the same command goes on from where it was", r->to.dir)
+                       : nf_fail(NF_FAILED, "%s: stopped on request", r->to.name);
+  }
+  resume_close(r->resume);
+  free(r->message);
+  r->message = status == NF_OK ? NULL : nf_strdup(nf_message());
+  r->status = status;
+  if (status == NF_OK) nf_log_close_turn(r->turn);
+}
+
+nativefold_folding *nativefold_begin_fold(const nativefold_model *model, const nativefold_chemistry *chemistry,
+                                          const nativefold_job *job, const nativefold_options *options,
+                                          const char *output_dir) {
+  fold_run *r = nf_calloc(1, sizeof *r);
   nativefold_result *result = nf_calloc(1, sizeof *result);
   result->arena = nf_arena_create();
   int n = job->job.n_seeds * options->num_diffusion_samples;
   result->samples = NF_NEW(result->arena, folded, n);
   result->ranks = NF_NEW(result->arena, output_rank, n);
-  fold_run r = {.model = model,
-                .chemistry = chemistry,
-                .job = job,
-                .options = options,
-                .to = {.dir = output_dir,
-                       .name = nativefold_job_name(job),
-                       .options = {.compress = options->compress_large_output_files,
-                                   .save_terms_of_use = options->save_terms_of_use,
-                                   .pdb = options->write_pdb,
-                                   .save_pde = options->save_pde}},
-                .result = result};
-  nf_status status = NF_OK;
-  bool is_complete = false;
-  NF_TRY_GOTO(done, nativefold_check_memory(model, chemistry, job, options));
-  if (output_dir) {
-    NF_TRY_GOTO(done, nf_dir_create(output_dir));
-    if (options->resume) NF_TRY_GOTO(done, open_resume(&r, &is_complete));
-    if (is_complete) {
-      nf_note("%s: is complete already", output_dir);
-      goto done;
-    }
-    NF_TRY_GOTO(done, output_write_terms(output_dir, &model->origin, &r.to.options));
-  }
-  for (int i = 0; i < job->job.n_seeds; i++) {
-    if (job->job.n_seeds > 1) nf_note("seed %u (%d of %d)", (unsigned)job->job.seeds[i], i + 1, job->job.n_seeds);
-    NF_TRY_GOTO(done, fold_seed(&r, job->job.seeds[i]));
-    // After every seed, so that what is done stays usable if a later one fails.
-    if (output_dir) NF_TRY_GOTO(done, output_write_ranking(output_dir, r.to.name, result->ranks, result->n_samples));
-  }
-  if (r.resume) resume_complete(r.resume);
-  if (!options->quiet) {
-    const nf_scores **scores = NF_NEW(result->arena, const nf_scores *, n);
-    for (int i = 0; i < n; i++) scores[i] = &result->samples[i].scores;
-    output_print_table(stderr, &result->layout, scores, result->ranks, n);
-  }
-  if (options->report_path) {
-    NF_TRY_GOTO(done, report_write(&r.report, options->report_path, r.to.name, output_dir, model_device(model->network),
-                                   result->n_samples));
-  }
-done:
-  if (status != NF_OK && is_stopped(&r)) {
-    status = r.resume ? nf_fail(NF_FAILED, "%s: stopped on request; the same command goes on from where it was", output_dir)
-                      : nf_fail(NF_FAILED, "%s: stopped on request", r.to.name);
-  }
-  resume_close(r.resume);
-  if (status == NF_OK && ret_result) {
-    *ret_result = result;
-  } else {
-    nativefold_free_result(result);
-  }
+  r->model = model;
+  r->chemistry = chemistry;
+  r->job = job;
+  r->options = options;
+  r->to = (destination){.dir = nf_arena_strdup(result->arena, output_dir),
+                        .name = nativefold_job_name(job),
+                        .options = {.compress = options->compress_large_output_files,
+                                    .save_terms_of_use = options->save_terms_of_use,
+                                    .pdb = options->write_pdb,
+                                    .save_pde = options->save_pde}};
+  r->result = result;
+  r->turn = nf_log_turn();
+  r->report.begun = nf_seconds();
+  r->status = fold_seeds(r);
+  if (r->status != NF_OK) r->message = nf_strdup(nf_message());
+  free_ahead(r->next_seed);
+  beside_do(r->beside, finish_job, r);
+  return r;
+}
+
+int nativefold_end_fold(nativefold_folding *r, nativefold_result **ret_result) {
+  beside_wait(r->beside, 0);
+  beside_free(r->beside);
+  nf_status status = r->status == NF_OK ? NF_OK : nf_fail(r->status, "%s", r->message);
+  if (status == NF_OK && ret_result) *ret_result = r->result;
+  else nativefold_free_result(r->result);
+  free(r->message);
+  free(r->files_message);
+  free(r);
   return status;
+}
+
+int nativefold_fold(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
+                    const nativefold_options *options, const char *output_dir, nativefold_result **ret_result) {
+  if (ret_result) *ret_result = NULL;
+  return nativefold_end_fold(nativefold_begin_fold(model, chemistry, job, options, output_dir), ret_result);
 }
 
 void nativefold_free_result(nativefold_result *result) {

@@ -29,6 +29,21 @@ void report_end(report *r) {
   r->cpu_seconds[r->stage] += cpu_seconds() - r->cpu_started;
 }
 
+// When the calls of the network before this one ended, of whatever job; 0: there was none.
+static _Thread_local double network_ended;
+
+void report_begin_network(report *r) {
+  double now = nf_seconds();
+  if (network_ended > 0) r->idle_seconds += now - network_ended;
+  network_ended = now;
+}
+
+void report_end_network(report *r) {
+  double now = nf_seconds();
+  r->network_seconds += now - network_ended;
+  network_ended = now;
+}
+
 void report_forecast(report *r, const nativefold_forecast *forecast) {
   r->has_forecast = true;
   r->forecast = *forecast;
@@ -73,6 +88,9 @@ nf_status report_write(const report *r, const char *path, const char *name, cons
   json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:i}", "program", "nativefold", "version", NATIVEFOLD_VERSION, "name", name,
                            "device", device, "n_samples", n_samples);
   if (dir) json_object_set_new(root, "output_dir", json_string(dir));
+  json_object_set_new(root, "seconds", json_real(nf_seconds() - r->begun));
+  json_object_set_new(root, "network_seconds", json_real(r->network_seconds));
+  json_object_set_new(root, "idle_seconds", json_real(r->idle_seconds));
   json_object_set_new(root, "peak_host_bytes", json_integer(nf_memory_used().peak));
   if (r->has_forecast) {
     const nativefold_stage *stages[REPORT_N_STAGES] = {&f->features, &f->trunk, &f->diffusion, &f->confidence};

@@ -11,6 +11,8 @@ enum { REPORT_FEATURES, REPORT_TRUNK, REPORT_DIFFUSION, REPORT_CONFIDENCE, REPOR
 typedef struct {
   double seconds[REPORT_N_STAGES], started;          // summed over seeds
   double cpu_seconds[REPORT_N_STAGES], cpu_started;  // of all threads: tells of a machine that others use too
+  double network_seconds, idle_seconds;  // in the network's calls; between them, from the thread's call before on
+  double begun;                          // the job
   int stage;
   bool has_forecast;
   nativefold_forecast forecast;  // of the first seed that was run
@@ -18,6 +20,9 @@ typedef struct {
 
 void report_begin(report *r, int stage);
 void report_end(report *r);  // of the stage begun last
+// Around every call of the network. Between two of them the device has nothing to do.
+void report_begin_network(report *r);
+void report_end_network(report *r);
 static inline bool report_has_forecast(const report *r) { return r->has_forecast; }
 void report_forecast(report *r, const nativefold_forecast *forecast);
 

@@ -273,6 +273,15 @@ void resume_close(resume *r) {
   free(r);
 }
 
+bool resume_says_complete(const char *dir) {
+  nf_str path = {0};
+  record has;
+  nf_str_printf(&path, "%s/" FOLDER "/run", dir);
+  bool known = read_record(path.data, &has);
+  nf_str_free(&path);
+  return known && strcmp(has.complete, "yes") == 0;
+}
+
 void resume_complete(resume *r) {
   if (write_run(r->run_path, &r->run, true) != NF_OK) nf_warn("%s", nf_message());
   remove_checkpoints(r, "seed-");
@@ -354,12 +363,12 @@ const nf_keeper *resume_seed(resume *r, uint32_t seed, uint64_t features) {
   return &r->keeper;
 }
 
-void resume_end_seed(resume *r) {
+void resume_end_seed(const resume *r, uint32_t seed) {
   static const char *const kinds[] = {"trunk", "diffusion"};
   nf_str prefix = {0};
   for (int i = 0; i < 2; i++) {
     prefix.length = 0;
-    nf_str_printf(&prefix, "seed-%u_%s-", (unsigned)r->seed, kinds[i]);
+    nf_str_printf(&prefix, "seed-%u_%s-", (unsigned)seed, kinds[i]);
     remove_checkpoints(r, prefix.data);
   }
   nf_str_free(&prefix);
@@ -374,7 +383,14 @@ typedef struct {
       predicted_distance_error;
 } scalars;
 
-void resume_keep_sample(resume *r, uint32_t seed, int sample, const nf_scores *s, const nf_layout *layout) {
+bool resume_has_samples(const resume *r, uint32_t seed) {
+  char *path = path_of(r, "sample", seed, 0);
+  bool has = nf_file_exists(path);
+  free(path);
+  return has;
+}
+
+void resume_keep_sample(const resume *r, uint32_t seed, int sample, const nf_scores *s, const nf_layout *layout) {
   scalars k = {.n_tokens = s->n_tokens, .n_chains = s->n_chains, .n_atoms = s->n_atoms, .has_clash = s->has_clash,
                .n_ligand_errors = s->chirality.n_ligand_errors, .ptm = s->ptm, .iptm = s->iptm,
                .ptm_iptm_average = s->ptm_iptm_average, .ranking_score = s->ranking_score,

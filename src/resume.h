@@ -30,13 +30,18 @@ NF_CHECKED nf_status resume_file_sum(const char *path, uint64_t *ret_sum);
 NF_CHECKED nf_status resume_open(const char *dir, const char *name, const resume_run *run, bool start_again,
                                  const volatile int *stop, bool *ret_is_complete, resume **ret_resume);
 void resume_close(resume *r);  // NULL is fine
+// Whether DIR's record says that a run was complete, whatever it was of: resume_open finds out.
+bool resume_says_complete(const char *dir);
 
 // The keeper of a seed's stages. It writes at a stage's end, every few minutes within one, and when it is told to stop.
 const nf_keeper *resume_seed(resume *r, uint32_t seed, uint64_t features);
-void resume_end_seed(resume *r);  // its samples are kept: the stages are not needed any more
+void resume_end_seed(const resume *r, uint32_t seed);  // its samples are kept: the stages are not needed any more
+// Whether a run before this one may have left samples of the seed.
+bool resume_has_samples(const resume *r, uint32_t seed);
 // A sample whose files are all there: its scores, as far as the job's result and its table need them, and the chains.
 bool resume_find_sample(resume *r, uint32_t seed, int sample, nf_arena *arena, nf_scores *ret_scores, nf_layout *ret_chains);
-void resume_keep_sample(resume *r, uint32_t seed, int sample, const nf_scores *scores, const nf_layout *layout);
+// From another thread than the seed's stages, if need be.
+void resume_keep_sample(const resume *r, uint32_t seed, int sample, const nf_scores *scores, const nf_layout *layout);
 void resume_complete(resume *r);
 
 // Before a job is searched for: fails as resume_open does where DIR is another run's. `key` says what the search depends

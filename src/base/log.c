@@ -4,12 +4,14 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/map.h"
+#include "base/memory.h"
 
 enum { MAX_REMEMBERED = 10000, MAX_DRAWN = 8 };  // warnings; threads with a stage under way
 
@@ -54,12 +56,99 @@ static void redraw(void) {
   fprintf(stderr, "\r\033[K%.*s", (int)(n < width ? n : width), n ? line : "");
 }
 
-// Under the lock. What this thread had on the last line is over: it says more now, or has failed.
-static void say(const char *prefix, const char *text) {
+// Turns that are open, or closed before their time, in their order. The first one's lines come at once.
+typedef struct turn {
+  int number;
+  bool is_closed;
+  nf_str lines;
+  struct turn *next;
+} turn;
+static turn *turns;
+static int last_turn;
+static _Thread_local int my_turn;
+static pthread_cond_t turned = PTHREAD_COND_INITIALIZER;
+
+// Lines that wait: of each its kind, its text and a zero.
+typedef enum { NOTE = 'n', WARNING = 'w', ERROR = 'e', LINES = 'l' } kind;
+static _Thread_local nf_str *my_kept;
+
+static void put_by(nf_str *lines, kind kind, const char *text) {
+  nf_str_putc(lines, (char)kind);
+  nf_str_append(lines, text, strlen(text) + 1);
+}
+
+static void each_line(nf_str *lines, void (*tell)(kind kind, const char *text)) {
+  for (const char *line = lines->data, *end = line + lines->length; line < end; line += strlen(line) + 1) {
+    tell((kind)*line, line + 1);
+  }
+  nf_str_free(lines);
+}
+
+// Under the lock.
+static void print(kind kind, const char *text) {
   bool on_terminal = isatty(STDERR_FILENO);
-  remove_my_piece();
-  fprintf(stderr, "%s%s%s\n", on_terminal ? "\r\033[K" : "", prefix, text);
+  if (kind == WARNING) {
+    if (!given) given = nf_map_create();
+    if (nf_map_size(given) < MAX_REMEMBERED && !nf_map_add(given, text, 0)) return;
+  }
+  fprintf(stderr, "%s%s%s%s", on_terminal ? "\r\033[K" : "",
+          kind == WARNING ? "warning: " : kind == ERROR ? "nativefold: " : "", text, kind == LINES ? "" : "\n");
   if (on_terminal && n_drawn) redraw();
+}
+
+// What this thread had on the last line is over: it says more now, or has failed.
+static void say(kind kind, const char *text) {
+  pthread_mutex_lock(&lock);
+  remove_my_piece();
+  turn *mine = turns ? turns->next : NULL;  // that must wait
+  while (mine && mine->number != my_turn) mine = mine->next;
+  if (kind == ERROR || !(my_kept || mine)) print(kind, text);
+  else put_by(my_kept ? my_kept : &mine->lines, kind, text);
+  pthread_mutex_unlock(&lock);
+}
+
+void nf_log_keep(nf_str *kept) { my_kept = kept; }
+void nf_log_say(nf_str *kept) { each_line(kept, say); }
+
+int nf_log_open_turn(void) {
+  turn *fresh = nf_calloc(1, sizeof *fresh);
+  pthread_mutex_lock(&lock);
+  fresh->number = ++last_turn;
+  turn **end = &turns;
+  while (*end) end = &(*end)->next;
+  *end = fresh;
+  pthread_mutex_unlock(&lock);
+  return fresh->number;
+}
+
+void nf_log_enter_turn(int turn) { my_turn = turn; }
+int nf_log_turn(void) { return my_turn; }
+
+// Under the lock.
+static bool must_wait(int number) {
+  for (turn *t = turns ? turns->next : NULL; t; t = t->next)
+    if (t->number == number) return true;
+  return false;
+}
+
+void nf_log_await_turn(int turn) {
+  pthread_mutex_lock(&lock);
+  while (must_wait(turn)) pthread_cond_wait(&turned, &lock);
+  pthread_mutex_unlock(&lock);
+}
+
+void nf_log_close_turn(int number) {
+  pthread_mutex_lock(&lock);
+  for (turn *t = turns; t; t = t->next) t->is_closed = t->is_closed || t->number == number;
+  while (turns && turns->is_closed) {
+    turn *next = turns->next;
+    free(turns);
+    turns = next;
+    if (!next) break;
+    each_line(&next->lines, print);
+  }
+  pthread_cond_broadcast(&turned);
+  pthread_mutex_unlock(&lock);
 }
 
 void nf_note(const char *format, ...) {
@@ -69,9 +158,7 @@ void nf_note(const char *format, ...) {
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  pthread_mutex_lock(&lock);
-  say("", text);
-  pthread_mutex_unlock(&lock);
+  say(NOTE, text);
 }
 
 void nf_warn(const char *format, ...) {
@@ -80,17 +167,11 @@ void nf_warn(const char *format, ...) {
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  pthread_mutex_lock(&lock);
-  if (!given) given = nf_map_create();
-  if (nf_map_size(given) >= MAX_REMEMBERED || nf_map_add(given, text, 0)) say("warning: ", text);
-  pthread_mutex_unlock(&lock);
+  say(WARNING, text);
 }
 
-void nf_error(const char *sentence) {
-  pthread_mutex_lock(&lock);
-  say("nativefold: ", sentence);
-  pthread_mutex_unlock(&lock);
-}
+void nf_lines(const char *lines) { say(LINES, lines); }
+void nf_error(const char *sentence) { say(ERROR, sentence); }
 
 double nf_seconds(void) {
   struct timespec t;

@@ -30,10 +30,9 @@ int features_padded_tokens(int n_tokens, const features_options *options) {
   return n_tokens;
 }
 
-void features_size_batch(const nf_layout *layout, int n_token, nf_arena *arena, nf_batch *ret_batch) {
-  NF_ASSERT(n_token >= layout->n_tokens);
+static nf_batch sized_batch(int n_token) {
   int64_t n_atom = (int64_t)n_token * NF_DENSE_ATOMS;  // as many places as if every slot were filled
-  *ret_batch = (nf_batch){
+  return (nf_batch){
       .n_token = n_token,
       .n_slot = NF_DENSE_ATOMS,
       .n_subset = (int)((n_atom + N_QUERY - 1) / N_QUERY),
@@ -45,7 +44,22 @@ void features_size_batch(const nf_layout *layout, int n_token, nf_arena *arena, 
       .n_polymer_ligand = n_token,
       .n_ligand_ligand = n_token * LIGAND_BONDS_PER_TOKEN,
   };
+}
+
+void features_size_batch(const nf_layout *layout, int n_token, nf_arena *arena, nf_batch *ret_batch) {
+  NF_ASSERT(n_token >= layout->n_tokens);
+  *ret_batch = sized_batch(n_token);
   batch_allocate(ret_batch, arena);
+}
+
+int64_t features_bytes(int n_token) {
+  nf_batch batch = sized_batch(n_token);
+  nf_array arrays[NF_BATCH_COUNT];
+  int64_t bytes = 0;
+  for (int i = 0, n = batch_arrays(&batch, arrays); i < n; i++) {
+    bytes += nf_array_count(&arrays[i]) * (int64_t)nf_dtype_size(arrays[i].dtype);
+  }
+  return bytes;
 }
 
 // A job may come without MSAs and templates only to be searched for.

@@ -24,4 +24,7 @@ NF_CHECKED nf_status features_create(const nf_job *job, const nf_ccd *ccd, uint3
                                      const features_options *options, nf_arena *arena, nf_layout *ret_layout,
                                      nf_batch *ret_batch);
 
+// Bytes of a batch's arrays.
+int64_t features_bytes(int n_token);
+
 #endif

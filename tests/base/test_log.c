@@ -80,3 +80,64 @@ TEST(a_pipe_gets_no_progress) {
   collect(fds[1], fds[0], out, sizeof out);
   CHECK_STR(out, "warning: a stage failed\nsearch: 0.0 s\nnativefold: the end\n");
 }
+
+// ---- Turns
+
+static void *second_job(void *context) {
+  nf_log_enter_turn(*(int *)context);
+  nf_note("second: begun");
+  nf_warn("both say this");
+  return NULL;
+}
+
+static void *features(void *context) {
+  nf_log_keep(context);
+  nf_note("features: made ahead");
+  return NULL;
+}
+
+static void two_jobs(void) {
+  pthread_t thread;
+  nf_str said = {0};
+  int first = nf_log_open_turn(), second = nf_log_open_turn();
+  pthread_create(&thread, NULL, features, &said);
+  pthread_join(thread, NULL);
+  pthread_create(&thread, NULL, second_job, &second);
+  pthread_join(thread, NULL);
+  nf_note("of no turn");
+  nf_log_enter_turn(first);
+  nf_log_await_turn(first);
+  nf_note("first: done");
+  nf_lines("a table\nof two lines\n");
+  nf_warn("both say this");
+  nf_log_enter_turn(second);
+  nf_note("second: goes on");
+  nf_log_say(&said);
+  nf_log_close_turn(first);
+  nf_log_await_turn(second);
+  nf_note("second: done");
+  nf_log_close_turn(second);
+  nf_log_close_turn(second);
+  nf_note("the end");
+}
+
+TEST(lines_come_in_the_order_of_turns) {
+  int fds[2];
+  CHECK_INT(pipe(fds), 0);
+  pid_t pid = fork();
+  if (pid == 0) {
+    dup2(fds[1], STDERR_FILENO);
+    two_jobs();
+    _exit(0);
+  }
+  close(fds[1]);
+  char out[4096];
+  size_t n = 0;
+  for (ssize_t got; n + 1 < sizeof out && (got = read(fds[0], out + n, sizeof out - 1 - n)) > 0;) n += (size_t)got;
+  out[n] = '\0';
+  waitpid(pid, NULL, 0);
+  close(fds[0]);
+  CHECK_STR(out,
+            "of no turn\nfirst: done\na table\nof two lines\nwarning: both say this\nsecond: begun\nsecond: goes on\n"
+            "features: made ahead\nsecond: done\nthe end\n");
+}
