@@ -202,7 +202,6 @@ static void end_course(course *c, bool is_only, nf_arena *arena) {
 static _Noreturn void stop(course *c) {
   nf_status status = nativefold_end_fold(c->folding, NULL);
   if (status == NF_OK) status = nf_fail(NF_FAILED, "stopped on request; the same command goes on from where it was");
-  nf_log_close_turn(c->turn);
   _exit(cli_fail(status));
 }
 

@@ -512,7 +512,7 @@ static nf_status count_most(const nativefold_model *model, const nativefold_chem
                    .n_samples = options->num_diffusion_samples, .n_template = INT_MAX, .host_used = host_used(model)};
   job_plan plan;
   NF_TRY_GOTO(done, model_plan(model->network, &size, ceiling, "", &plan));
-  *ret_peak = plan.peak.host;
+  *ret_peak = plan.peak.host + features_bytes(size.n_token);  // the job's own are not there yet
   *ret_beside = beside_bytes(&size);
 done:
   ccd_close(dictionary);

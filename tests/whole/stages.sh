@@ -70,6 +70,15 @@ check "the second is searched for before the first is folded" grep -q WWW "$dir/
 check "the third not before the second is folded" sh -c "! grep -q CCC '$dir/before_the_first_was_done'"
 for i in 1 2 3; do check "job $i has its files" test -s "$dir/job$i/job${i}_model.cif" -a -s "$dir/job$i/job${i}_data.json"; done
 
+# The same with features, scores and files beside the network.
+run "$dir/p" 20 >"$dir/said" 2>&1
+run "$dir/o" 20 --overlap=always >"$dir/said" 2>&1
+check "searches, features and files go on beside the network" test $? = 0
+check "in their order" sh -c "grep '^done' '$dir/said' | tr -d '\n' | grep -q 'job1.json.*job2.json.*job3.json'"
+for i in 1 2 3; do
+  check "job $i has the same files" diff -r -I model_group_name -x "*_data.json" "$dir/o/job$i" "$dir/p/job$i"
+done
+
 touch "$dir/break"
 run "$dir/b" 2 >"$dir/said" 2>&1
 check "a search that fails fails its job" test $? = 1
