@@ -58,7 +58,7 @@ while [ $i -lt "$jobs" ]; do  # lengths in no order, so that memory must grow an
   i=$((i + 1))
 done
 if [ "$device" != cpu ] && command -v nvidia-smi >/dev/null; then
-  nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits -lms 100 >"$dir/used" 2>/dev/null &
+  nvidia-smi -i "${CUDA_VISIBLE_DEVICES:-0}" --query-gpu=utilization.gpu --format=csv,noheader,nounits -lms 100 >"$dir/used" 2>/dev/null &
   sampler=$!
 fi
 fold all --input_dir="$dir/jobs"
