@@ -14,8 +14,7 @@ static int64_t n;
 static const char *only = "";
 
 // Values between middle - size and middle + size.
-static nf_tensor made(float middle, float size, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d) {
-  nf_tensor t = context_tensor(&context, n_dims, a, b, c, d);
+static nf_tensor fill(nf_tensor t, float middle, float size) {
   if (context.dry) return t;
   enum { PERIOD = 1 << 20 };
   static float *block;
@@ -26,9 +25,19 @@ static nf_tensor made(float middle, float size, int n_dims, int64_t a, int64_t b
     block[i] = middle + size * ((float)(state >> 8) / (1 << 23) - 1.0f);
   }
   int64_t count = tensor_count(t);
-  for (int64_t i = 0; i < count; i += PERIOD - 1019)
-    ops->upload(t.data + i, block, (size_t)(count - i < PERIOD ? count - i : PERIOD) * sizeof(float));
+  for (int64_t i = 0; i < count; i += PERIOD - 1019) {
+    nf_tensor part = tensor_as_2(t, 1, count - i < PERIOD ? count - i : PERIOD);
+    part.data = tensor_at(t, i);
+    context_upload_to(&context, part, block);
+  }
   return t;
+}
+static nf_tensor made(float middle, float size, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d) {
+  return fill(context_tensor(&context, n_dims, a, b, c, d), middle, size);
+}
+// Pair and MSA representations.
+static nf_tensor rows(int n_dims, int64_t a, int64_t b, int64_t c, int64_t d) {
+  return fill(context_narrow(&context, n_dims, a, b, c, d), 0, 1);
 }
 static nf_tensor weight(int64_t fan_in, int n_dims, int64_t a, int64_t b, int64_t c) {
   float size = 1;
@@ -71,12 +80,12 @@ static op_condition condition(int64_t p, int64_t c) {
 static void triangles(int64_t c, int64_t heads, const char *names[4]) {
   size_t mark = context_here(&context);
   for (int second = 0; second < 2; second++) {
-    TIME(names[second], triangle_multiply, .x = made(0, 1, 3, n, n, c, 1), .mask = ones(n), .norm = norm(c),
+    TIME(names[second], triangle_multiply, .x = rows(3, n, n, c, 1), .mask = ones(n), .norm = norm(c),
          .norm_center = norm(c), .w_gate = weight(c, 2, c, 2 * c, 1), .w_projection = weight(c, 2, c, 2 * c, 1),
          .w_gating = weight(c, 2, c, c, 1), .w_out = weight(c, 2, c, c, 1), .outgoing = !second);
   }
   for (int second = 0; second < 2; second++) {
-    TIME(names[2 + second], triangle_attention, .x = made(0, 1, 3, n, n, c, 1), .mask = ones(n), .norm = norm(c),
+    TIME(names[2 + second], triangle_attention, .x = rows(3, n, n, c, 1), .mask = ones(n), .norm = norm(c),
          .w_bias = weight(c, 2, c, heads, 1), .wq = weight(c, 3, heads, c / heads, c), .wk = weight(c, 3, heads, c / heads, c),
          .wv = weight(c, 3, c, heads, c / heads), .wg = weight(c, 2, c, c, 1), .wo = weight(c, 2, c, c, 1), .ending = second);
   }
@@ -92,24 +101,24 @@ static void all(void) {
   context.reduced = true;
   triangles(128, 4, wide);
   triangles(64, 4, narrow);
-  TIME("pair transition", transition, .x = made(0, 1, 2, n * n, c, 1, 1), .norm = norm(c), .w1 = weight(c, 2, c, 8 * c, 1),
+  TIME("pair transition", transition, .x = rows(2, n * n, c, 1, 1), .norm = norm(c), .w1 = weight(c, 2, c, 8 * c, 1),
        .w2 = weight(4 * c, 2, 4 * c, c, 1));
-  TIME("pair logits, 16 heads", pair_logits, .x = made(0, 1, 4, 1, n, n, c), .norm = norm(c), .w = weight(c, 2, c, 16, 1),
+  TIME("pair logits, 16 heads", pair_logits, .x = rows(4, 1, n, n, c), .norm = norm(c), .w = weight(c, 2, c, 16, 1),
        .out = made(0, 1, 4, 1, 16, n, n));
-  TIME("pair linear, 128 to 128", linear, .x = made(0, 1, 2, n * n, c, 1, 1), .normalise = true, .norm = norm(c),
-       .w = weight(c, 2, c, c, 1), .y = made(0, 1, 2, n * n, c, 1, 1));
+  TIME("pair linear, 128 to 128", linear, .x = rows(2, n * n, c, 1, 1), .normalise = true, .norm = norm(c),
+       .w = weight(c, 2, c, c, 1), .y = rows(2, n * n, c, 1, 1));
   TIME("single attention", attention, .x = made(0, 1, 3, 1, n, 384, 1), .norm = norm(384), .wq = weight(384, 3, 384, 16, 24),
        .bq = made(0, 1, 2, 16, 24, 1, 1), .wk = weight(384, 3, 384, 16, 24), .wv = weight(384, 3, 384, 16, 24),
        .wg = weight(384, 2, 384, 384, 1), .wo = weight(384, 2, 384, 384, 1), .logits = made(0, 1, 3, 16, n, n, 1), .mask = ones(n));
   TIME("single transition", transition, .x = made(0, 1, 2, n, 384, 1, 1), .norm = norm(384), .w1 = weight(384, 2, 384, 3072, 1),
        .w2 = weight(1536, 2, 1536, 384, 1));
-  TIME("outer product mean", outer_product_mean, .msa = made(0, 1, 3, r, n, 64, 1), .mask = made(1, 0, 2, r, n, 1, 1),
+  TIME("outer product mean", outer_product_mean, .msa = rows(3, r, n, 64, 1), .mask = made(1, 0, 2, r, n, 1, 1),
        .norm = norm(64), .w_left = weight(64, 2, 64, 32, 1), .w_right = weight(64, 2, 64, 32, 1),
-       .w = weight(1024, 3, 32, 32, c), .b = made(0, 1, 1, c, 1, 1, 1), .pair = made(0, 1, 3, n, n, c, 1));
-  TIME("pair-weighted averaging", pair_average, .msa = made(0, 1, 3, r, n, 64, 1), .column_mask = ones(n),
-       .pair = made(0, 1, 3, n, n, c, 1), .norm = norm(64), .norm_pair = norm(c), .w_logits = weight(c, 2, c, 8, 1),
+       .w = weight(1024, 3, 32, 32, c), .b = made(0, 1, 1, c, 1, 1, 1), .pair = rows(3, n, n, c, 1));
+  TIME("pair-weighted averaging", pair_average, .msa = rows(3, r, n, 64, 1), .column_mask = ones(n),
+       .pair = rows(3, n, n, c, 1), .norm = norm(64), .norm_pair = norm(c), .w_logits = weight(c, 2, c, 8, 1),
        .wv = weight(64, 3, 64, 8, 8), .wg = weight(64, 2, 64, 64, 1), .wo = weight(64, 2, 64, 64, 1));
-  TIME("MSA transition", transition, .x = made(0, 1, 2, r * n, 64, 1, 1), .norm = norm(64), .w1 = weight(64, 2, 64, 512, 1),
+  TIME("MSA transition", transition, .x = rows(2, r * n, 64, 1, 1), .norm = norm(64), .w1 = weight(64, 2, 64, 512, 1),
        .w2 = weight(256, 2, 256, 64, 1));
   context.reduced = false;
   TIME("diffusion attention, 5 samples", attention, .x = made(0, 1, 3, 5, n, 768, 1), .condition = condition(n, 768),

@@ -10,12 +10,12 @@
 typedef struct {
   const char *json_path, *features, *model_dir;
   int64_t num_recycles, num_diffusion_samples, diffusion_steps;
-  int device;
+  int device, offload;
   double gpu_memory_gib, host_memory_gib;
   int64_t gpu_device;
 } plan_options;
 
-static const char *const device_names[] = {"auto", "cuda", "cpu", NULL};
+static const char *const device_names[] = {"auto", "cuda", "cpu", NULL}, *const offloads[] = {"auto", "off", "host", NULL};
 
 static const flag_spec specs[] = {
     FLAG(FLAG_STRING, plan_options, json_path, NULL, "Job file whose MSAs and templates are set."),
@@ -27,6 +27,7 @@ static const flag_spec specs[] = {
     FLAG(FLAG_ENUM, plan_options, device, "auto", "Where to compute.", .choices = device_names),
     FLAG(FLAG_INT, plan_options, gpu_device, "0", "Which of the visible GPUs to use, from 0.", .max = 1023),
     FLAG(FLAG_FLOAT, plan_options, gpu_memory_gib, NULL, "The most GPU memory to use, in GiB. Default: what is free."),
+    FLAG(FLAG_ENUM, plan_options, offload, "auto", "Whether what the GPU has no room for may wait in host memory.", .choices = offloads),
     FLAG(FLAG_FLOAT, plan_options, host_memory_gib, NULL, "The most host memory to use, in GiB. Default: what is free."),
 };
 enum { N_SPECS = sizeof specs / sizeof *specs };
@@ -40,6 +41,7 @@ static nf_status run(const plan_options *o) {
   options.num_recycles = (int)o->num_recycles;
   options.num_diffusion_samples = (int)o->num_diffusion_samples;
   options.diffusion_steps = (int)o->diffusion_steps;
+  options.offload = o->offload;
   options.gpu_memory_gib = o->gpu_memory_gib > 0 ? o->gpu_memory_gib : 0;
   options.host_memory_gib = o->host_memory_gib > 0 ? o->host_memory_gib : 0;  // NaN: not given
   nativefold_chemistry *chemistry = NULL;

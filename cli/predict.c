@@ -84,6 +84,7 @@ static void fold_options(const predict_options *o, nf_arena *arena, nativefold_o
   for (int i = 0; i < o->buckets.n; i++) buckets[i] = (int)o->buckets.values[i];
   options->buckets = buckets;
   options->gpu_memory_gib = o->gpu_memory_gib > 0 ? o->gpu_memory_gib : 0;
+  options->offload = o->offload;
   options->host_memory_gib = o->host_memory_gib > 0 ? o->host_memory_gib : 0;  // NaN: not given
   options->resume = o->resume;
   options->start_again = o->force_output_dir;

@@ -124,7 +124,7 @@ const flag_spec predict_flags[] = {
     F(FLAG_FLOAT, gpu_memory_gib, NULL, "The most GPU memory to use, in GiB. Default: what is free."),
     F(FLAG_FLOAT, host_memory_gib, NULL,
       "The most host memory to use, in GiB. Default: what the machine and its control groups have free."),
-    F(FLAG_ENUM, offload, "auto", "Whether pair tensors may live in host memory: if they must, never, always.",
+    F(FLAG_ENUM, offload, "auto", "Whether what the GPU has no room for may wait in host memory: if it must, never, always.",
       .choices = offloads),
     F(FLAG_ENUM, overlap, "auto",
       "Whether the next job's features and the last one's scores and files are made beside the network: on a GPU, always, "
@@ -151,9 +151,9 @@ bool predict_parse_date(const char *text, int *ret_day) {
   return true;
 }
 
-// Flags that change nothing: JAX's own, and that of what this version does not do yet (pair tensors in host memory).
+// Flags that change nothing: JAX's own.
 static void note_idle_flags(const flag_result *result) {
-  static const char *const idle[] = {"jax_compilation_cache_dir", "flash_attention_implementation", "offload"};
+  static const char *const idle[] = {"jax_compilation_cache_dir", "flash_attention_implementation"};
   nf_str names = {0};
   for (int i = 0; i < n_predict_flags; i++) {
     const char *name = predict_flags[i].name;

@@ -51,7 +51,7 @@ typedef struct {
   int device;  // DEVICE_*
   int64_t diffusion_steps;
   double gpu_memory_gib, host_memory_gib;
-  int offload;  // OFFLOAD_*
+  int offload;  // as nativefold_options has it
   int overlap;  // NATIVEFOLD_OVERLAP_*
   bool resume;
   const char *report;

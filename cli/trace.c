@@ -134,7 +134,7 @@ static nf_status run(const trace_options *o, nf_arena *arena) {
                               arena, &trunk));
   nf_note("trunk: %.2f s", nf_seconds() - start);
   distogram_output distogram;
-  NF_TRY_GOTO(done, distogram_run(model, &batch, &trunk, arena, &distogram));
+  NF_TRY_GOTO(done, distogram_run(model, &batch, &trunk, true, arena, &distogram));
   static const char *const distogram_names[][3] = {
       {"distogram_bin_edges", "distogram_contact_probs", "distogram_distogram"},
       {"full_distogram_bin_edges", "full_distogram_contact_probs", "full_distogram_distogram"}};

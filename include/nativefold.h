@@ -114,6 +114,7 @@ typedef struct {
   // network. The files do not depend on it.
   int overlap;                   // NATIVEFOLD_OVERLAP_AUTO: where the network runs on a GPU
   double gpu_memory_gib;         // as nativefold_choose_gpu was told, for messages
+  int offload;                   // what the GPU has no room for may wait in host memory: 0 if it must, 1 never, 2 always
   double host_memory_gib;        // the most host memory to use; 0: what machine and control groups allow
   // With resume, the output directory keeps what is computed, so that the same call goes on after an interruption, with
   // the same files. A directory that is of another run is refused, or, with start_again, made anew.

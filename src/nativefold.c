@@ -409,6 +409,7 @@ static memory_ceiling ceiling_of(const nativefold_model *model, const nativefold
     ceiling.host_limit = room.source;
   }
   ceiling.device = model_device_room(model->network);
+  ceiling.offload = (offload_choice)options->offload;
   ceiling.device_limit = options->gpu_memory_gib > 0 ? "--gpu_memory_gib" : "the GPU";
   return ceiling;
 }
@@ -427,7 +428,7 @@ static nf_status forecast(const nativefold_model *model, const char *name, const
   job_size size = {.n_token = batch->n_token,
                    .n_subset = (layout->n_atoms + batch->n_query - 1) / batch->n_query,
                    .n_row = rows > 0 ? rows : 1,
-                   .n_samples = options->num_diffusion_samples,
+                   .n_samples = options->num_diffusion_samples, .saves_distogram = options->save_distogram,
                    .n_template = plan_distinct_templates(batch),
                    .host_used = host_used(model)};
   memory_ceiling ceiling = ceiling_of(model, options);
@@ -481,7 +482,7 @@ int nativefold_check_memory(const nativefold_model *model, const nativefold_chem
   NF_TRY_GOTO(done, job_dictionary(&job->job, chemistry->ccd, arena, &dictionary));
   NF_TRY_GOTO(done, layout_create(&job->job, dictionary, options->fix_standalone_glycans, arena, &layout));
   job_size size = {.n_token = layout.n_tokens, .n_subset = (layout.n_atoms + 31) / 32, .n_row = 1,
-                   .n_samples = options->num_diffusion_samples, .n_template = 1, .host_used = host_used(model)};
+                   .n_samples = options->num_diffusion_samples, .saves_distogram = options->save_distogram, .n_template = 1, .host_used = host_used(model)};
   memory_ceiling ceiling = ceiling_of(model, options);
   job_plan plan;
   NF_TRY_GOTO(done, model_plan(model->network, &size, &ceiling, nativefold_job_name(job), &plan));
@@ -509,7 +510,7 @@ static nf_status count_most(const nativefold_model *model, const nativefold_chem
   NF_TRY_GOTO(done, job_dictionary(&job->job, chemistry->ccd, arena, &dictionary));
   NF_TRY_GOTO(done, layout_create(&job->job, dictionary, options->fix_standalone_glycans, arena, &layout));
   job_size size = {.n_token = layout.n_tokens, .n_subset = (layout.n_atoms + 31) / 32, .n_row = options->num_msa,
-                   .n_samples = options->num_diffusion_samples, .n_template = INT_MAX, .host_used = host_used(model)};
+                   .n_samples = options->num_diffusion_samples, .saves_distogram = options->save_distogram, .n_template = INT_MAX, .host_used = host_used(model)};
   job_plan plan;
   NF_TRY_GOTO(done, model_plan(model->network, &size, ceiling, "", &plan));
   *ret_peak = plan.peak.host + features_bytes(size.n_token);  // the job's own are not there yet
@@ -694,7 +695,7 @@ static nf_status run_distogram(fold_run *r, const nf_layout *layout, const nf_ba
   nf_arena *own = nf_arena_create();
   distogram_output distogram;
   nf_status status;
-  NF_TRY_GOTO(done, distogram_run(r->model->network, batch, trunk, own, &distogram));
+  NF_TRY_GOTO(done, distogram_run(r->model->network, batch, trunk, r->options->save_distogram, own, &distogram));
   size_t n = (size_t)batch->n_token;
   *ret_contact_probs = keep(arena, distogram.contact_probs, n * n * sizeof(float));
   if (r->to.dir) NF_TRY_GOTO(done, write_seed_arrays(r->model, layout, batch, trunk, &distogram, r->options, &r->to, seed, own));

@@ -18,7 +18,9 @@ static nf_tensor made_up(nf_context *context, nf_tensor t) {
   for (int64_t i = 0; i < count; i += AT_ONCE) {
     int64_t n = count - i < AT_ONCE ? count - i : AT_ONCE;
     for (int64_t l = 0; l < n; l++) values[l] = (float)((i + l) * 2654435761u % 1999) / 1000.0f - 1.0f;
-    context->ops->upload(t.data + i, values, (size_t)n * sizeof(float));
+    nf_tensor piece = tensor_shaped(t, 1, n, 1, 1, 1);
+    piece.data = tensor_at(t, i);
+    context_upload_to(context, piece, values);
   }
   return t;
 }
@@ -40,7 +42,7 @@ static void finish(nf_context *context, nf_tensor t) {
 static void pairformer_body(nf_context *context, void *arguments) {
   bench_arguments *a = arguments;
   int64_t n = a->n_token;
-  nf_tensor pair = made_up(context, CONTEXT_3(context, n, n, a->model->dims.c_z)),
+  nf_tensor pair = made_up(context, CONTEXT_NARROW_3(context, n, n, a->model->dims.c_z)),
             single = made_up(context, CONTEXT_2(context, n, a->model->dims.c_s)), mask = ones(context, n);
   context->reduced = true;
   double start = nf_seconds();

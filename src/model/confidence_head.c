@@ -8,6 +8,7 @@ typedef struct {
   const nf_model *model;
   const model_inputs *inputs;
   const trunk_output *trunk;      // NULL in a dry run
+  bool borrows;                   // works where the trunk's pair lies
   const float *beta;              // (N, 3): pseudo-beta positions of the sample
   const float *pae_values;        // (bins): centres
   const float *global_values;     // (bins): TM term of each bin at the whole's size
@@ -32,8 +33,8 @@ static void confidence_body(nf_context *context, void *arguments) {
           plddt_bins = tensor_last(w->plddt);
   const trunk_tensors from = trunk_as_tensors(model, a->trunk, n);
   nf_tensor mask = tensor_1(context_upload(context, a->inputs->token_mask, (size_t)n * 4), n);
-  nf_tensor pair = CONTEXT_3(context, n, n, c_z), single = CONTEXT_2(context, n, c_s);
-  OP(context, scale, .x = from.pair, .factor = 1, .y = pair);
+  nf_tensor pair = a->borrows ? from.pair : CONTEXT_NARROW_3(context, n, n, c_z), single = CONTEXT_2(context, n, c_s);
+  if (!a->borrows) OP(context, scale, .x = from.pair, .factor = 1, .y = pair);
   OP(context, scale, .x = from.single, .factor = 1, .y = single);
   context->reduced = true;
   size_t mark = context_here(context);
@@ -49,7 +50,7 @@ static void confidence_body(nf_context *context, void *arguments) {
   for (int i = 0; i < model->dims.n_confidence_blocks; i++)
     pairformer_block(context, &w->blocks[i], pair, single, mask);
 
-  nf_tensor flat = tensor_2(pair.data, n * n, c_z), out = CONTEXT_2(context, n, n);
+  nf_tensor flat = tensor_as_2(pair, n * n, c_z), out = CONTEXT_2(context, n, n);
   size_t inner = context_here(context);
   nf_tensor logits = CONTEXT_3(context, n, n, pde_bins);
   OP(context, linear, .x = flat, .normalise = true, .norm = w->pde_norm, .w = w->pde,
@@ -128,7 +129,8 @@ nf_status confidence_run(const nf_model *model, const nf_batch *batch, const tru
   nf_arena_mark mark = nf_arena_here(arena);
   model_inputs inputs;
   NF_TRY(inputs_create(model, batch, arena, &inputs));
-  confidence_arguments a = {.model = model, .inputs = &inputs, .trunk = trunk, .trace = trace, .output = &out};
+  confidence_arguments a = {.model = model, .inputs = &inputs, .trunk = trunk, .trace = trace, .output = &out,
+                            .borrows = trunk_lends(model, trunk->plan)};
   float *beta = NF_NEW(arena, float, n * 3);
   for (int64_t i = 0; i < n; i++)
     for (int s = 0; s < 3; s++)
@@ -162,6 +164,8 @@ nf_status confidence_run(const nf_model *model, const nf_batch *batch, const tru
   a.interface_row = rows;
   a.interface_values = interface;
   a.global_values = global;
+  if (a.borrows) trunk_lend_pair(trunk);
+  else trunk_return_pair(trunk);
   nf_status status = model_run_body(model, trunk->plan, confidence_body, &a);
   if (status == NF_OK) {
     double sum = 0;
@@ -185,7 +189,8 @@ nf_status confidence_run(const nf_model *model, const nf_batch *batch, const tru
 }
 
 model_cost confidence_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs) {
-  confidence_arguments a = {.model = model, .inputs = inputs, .n_sizes = 2 * inputs->n_token + 1};
+  confidence_arguments a = {.model = model, .inputs = inputs, .n_sizes = 2 * inputs->n_token + 1,
+                            .borrows = trunk_lends(model, plan)};
   nf_context context = model_dry_context(model, plan);
   confidence_body(&context, &a);
   return (model_cost){(int64_t)context.peak, 0, context.flops};

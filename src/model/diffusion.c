@@ -15,9 +15,11 @@ static const size_t logits_kept_at_most = (size_t)6 << 30;
 // What depends neither on noise level nor on positions: once a job.
 typedef struct {
   nf_tensor token_mask, atom_mask;  // (N), (N A)
-  nf_tensor pair_cond;              // (N, N, c)
   nf_tensor single_cond;            // (N, c): before the noise embedding
   nf_tensor logits;                 // (n_super, blocks of one * H, N N or as the device keeps them), or none: made in each step
+  int logits_at_once;               // blocks whose logits are then made together
+  nf_tensor pair_rows;              // (N, N, any): what logits are made of, in the device's form or else pair_cond; needed then
+  nf_tensor pair_cond;              // (N, N, c); none unless it is pair_rows, or traced
   atom_features atoms;
   nf_tensor encoder_logits, decoder_logits;
   block_conditions encoder[ATOM_BLOCKS_MAX], decoder[ATOM_BLOCKS_MAX];
@@ -29,28 +31,78 @@ typedef struct {
 static int64_t kept_logits(const nf_context *context, const diffusion_weights *w, int64_t n) {
   return context->ops->kept_logits(n, w->blocks[0].q.shape[0], w->blocks[0].q.shape[2]);
 }
-// Of all blocks of super-block i: out (blocks * H, N N or as the device keeps them).
-static void super_block_logits(nf_context *context, const diffusion_weights *w, nf_tensor pair_cond, nf_tensor mask,
-                               int i, nf_tensor out) {
-  int64_t n = pair_cond.shape[0], c = pair_cond.shape[2];
-  nf_tensor weight = tensor_slice(w->logits, i);
-  int64_t heads = tensor_count(weight) / c;
-  bool own = kept_logits(context, w, n) > 0;
-  size_t mark = context_here(context);
-  nf_tensor plain = own ? CONTEXT_3(context, heads, n, n) : tensor_3(out.data, heads, n, n);
-  OP(context, pair_logits, .x = tensor_4(pair_cond.data, 1, n, n, c), .norm.scale = w->logits_norm, .w = weight,
-     .out = tensor_4(plain.data, 1, heads, n, n));
-  if (own) OP(context, keep_logits, .logits = plain, .mask = mask, .out = out);
-  context_reset(context, mark);
+// Floats that a row of the pair conditioning takes in the device's own form for logits, or 0: it has none.
+static int64_t kept_rows(const nf_context *context, const diffusion_weights *w) {
+  return context->ops->kept_rows(w->logits.shape[1]);
 }
 
-static void make_constants(nf_context *context, const nf_model *model, const memory_plan *plan,
-                           const model_inputs *inputs, nf_tensor target, nf_tensor single, nf_tensor pair,
-                           diffusion_constants *k) {
+bool diffusion_borrows(const nf_model *model, const memory_plan *plan) {
+  return trunk_lends(model, plan) && plan->logits_remade &&
+         model->ops->kept_rows(model->c_cond_pair) * (int64_t)sizeof(float) == trunk_pair_bytes(model, 1);
+}
+// Before the stage reads the pair.
+static void take_pair(const nf_model *model, const trunk_output *trunk) {
+  if (diffusion_borrows(model, trunk->plan)) trunk_lend_pair(trunk);
+  else trunk_return_pair(trunk);
+}
+
+// Of n blocks of a super-block from `first` on: out (n * H, N N or as the device keeps them).
+static void block_logits(nf_context *context, const diffusion_weights *w, const diffusion_constants *k, int per_super,
+                         int first, int n, nf_tensor out) {
+  int64_t n_token = k->pair_rows.shape[0], heads = n * w->blocks[0].q.shape[1];
+  nf_tensor rows = k->pair_rows;
+  bool own = kept_logits(context, w, n_token) > 0;
+  OP(context, pair_logits, .x = tensor_4(rows.data, 1, n_token, n_token, tensor_last(rows)),
+     .kept_rows = kept_rows(context, w) > 0, .norm.scale = w->logits_norm, .w = tensor_slice(w->logits, first / per_super),
+     .first_head = first % per_super * (int)w->blocks[0].q.shape[1], .n_head = (int)heads,
+     .mask = own ? k->token_mask : (nf_tensor){0}, .out = own ? out : tensor_4(out.data, 1, heads, n_token, n_token));
+}
+
+// Algorithm 21, lines 1 to 5, some rows i at a time, each with all that later steps want of it: what the transformer's
+// logits are made of (rows, of k), the atoms' pair features (pair).
+static void pair_conditioning(nf_context *context, const nf_model *model, const model_inputs *inputs, nf_tensor trunk_pair,
+                              const diffusion_constants *k, op_atom_pair pair) {
+  enum { PAIRS_AT_ONCE = 1 << 16 };
   const diffusion_weights *w = &model->diffusion;
   const nf_batch *batch = inputs->batch;
-  int64_t n = inputs->n_token, c_z = model->dims.c_z, c_s = model->dims.c_s, c_target = model->dims.c_target,
-          c_pair = model->c_cond_pair, c = model->c_cond;
+  int64_t n = inputs->n_token, c = model->c_cond_pair, c_atom_pair = tensor_last(w->encoder.pair),
+          wide = model->dims.c_z + RELATIVE_CLASSES, rows = n < PAIRS_AT_ONCE / n ? n : PAIRS_AT_ONCE / n;
+  if (rows < 1) rows = 1;
+  bool whole = tensor_given(k->pair_cond);
+  const op_relative relative = {
+      .residue_index = context_upload(context, batch ? batch->residue_index : NULL, (size_t)n * 4),
+      .token_index = context_upload(context, batch ? batch->token_index : NULL, (size_t)n * 4),
+      .asym_id = context_upload(context, batch ? batch->asym_id : NULL, (size_t)n * 4),
+      .entity_id = context_upload(context, batch ? batch->entity_id : NULL, (size_t)n * 4),
+      .sym_id = context_upload(context, batch ? batch->sym_id : NULL, (size_t)n * 4)};
+  nf_tensor concat = CONTEXT_3(context, rows, n, wide), atom_pair = CONTEXT_3(context, rows, n, c_atom_pair),
+            piece = whole ? k->pair_cond : CONTEXT_3(context, rows, n, c);
+  for (int64_t first = 0; first < n; first += rows) {
+    int64_t count = n - first < rows ? n - first : rows;
+    nf_tensor part = tensor_some_rows(piece, whole ? first * n : 0, count * n);
+    OP(context, relative_concat, .relative = relative, .pair = trunk_pair, .first = first, .n = count, .out = concat);
+    OP(context, linear, .x = tensor_2(concat.data, count * n, wide), .normalise = true, .norm.scale = w->pair_norm,
+       .w = w->pair, .exact = true, .y = part);
+    for (int i = 0; i < 2; i++)
+      OP(context, transition, .x = part, .norm = w->pair_transition[i].norm, .w1 = w->pair_transition[i].w1,
+         .w2 = w->pair_transition[i].w2);
+    if (kept_rows(context, w) > 0)
+      OP(context, keep_rows, .x = part, .out = tensor_some_rows(k->pair_rows, first * n, count * n));
+    OP(context, linear, .x = part, .normalise = true, .norm.scale = w->encoder.pair_norm, .w = w->encoder.pair, .exact = true,
+       .y = tensor_2(atom_pair.data, count * n, c_atom_pair));
+    pair.token_pair = tensor_3(atom_pair.data, count, n, c_atom_pair);
+    pair.first_token = first;
+    context->ops->atom_pair(context, &pair);
+  }
+}
+
+// traced: a trace asks for tensors that the computation itself does not keep.
+static void make_constants(nf_context *context, const nf_model *model, const memory_plan *plan,
+                           const model_inputs *inputs, trunk_tensors from, bool traced, diffusion_constants *k) {
+  const diffusion_weights *w = &model->diffusion;
+  const nf_batch *batch = inputs->batch;
+  int64_t n = inputs->n_token, c_s = model->dims.c_s, c_target = model->dims.c_target, c_pair = model->c_cond_pair,
+          c = model->c_cond;
   k->token_mask = tensor_1(context_upload(context, inputs->token_mask, (size_t)n * 4), n);
   k->atom_mask =
       tensor_1(context_upload(context, inputs->atom_mask, (size_t)(n * inputs->n_slot) * 4), n * inputs->n_slot);
@@ -58,51 +110,50 @@ static void make_constants(nf_context *context, const nf_model *model, const mem
       context_upload(context, batch ? batch->pred_dense_atom_mask : NULL, (size_t)(n * inputs->n_slot));
   k->atom_token = context_upload(context, inputs->atom_token, (size_t)(inputs->n_subset * inputs->n_query) * 4);
   k->single_cond = CONTEXT_2(context, n, c);
-  int64_t heads = w->blocks[0].q.shape[1], per_super = model->dims.n_diffusion_blocks / w->n_super * heads;
+  int per_super = model->dims.n_diffusion_blocks / w->n_super;
+  int64_t heads = per_super * w->blocks[0].q.shape[1], own = kept_logits(context, w, n), own_rows = kept_rows(context, w);
   bool kept = plan ? !plan->logits_remade
-                   : (size_t)w->n_super * (size_t)(per_super * n * n) * sizeof(float) <= logits_kept_at_most;
-  int64_t own = kept_logits(context, w, n);
-  k->logits = kept ? CONTEXT_3(context, w->n_super, per_super, own > 0 ? own : n * n) : (nf_tensor){0};
-  k->pair_cond = CONTEXT_3(context, n, n, c_pair);
+                   : (size_t)w->n_super * (size_t)(heads * n * n) * sizeof(float) <= logits_kept_at_most;
+  k->logits = kept ? CONTEXT_3(context, w->n_super, heads, own > 0 ? own : n * n) : (nf_tensor){0};
+  k->logits_at_once = plan && plan->logits_by_block ? 1 : per_super;
+  k->pair_rows = own_rows == 0 || kept ? (nf_tensor){0}
+                 : diffusion_borrows(model, plan) ? tensor_3(from.pair.data, n, n, own_rows)
+                                        : CONTEXT_3(context, n, n, own_rows);
+  k->pair_cond = traced || (own_rows == 0 && !kept) ? CONTEXT_3(context, n, n, c_pair) : (nf_tensor){0};
 
   size_t mark = context_here(context);
   nf_tensor both = CONTEXT_2(context, n, c_s + c_target);
-  OP(context, copy_columns, .x = single, .column = 0, .y = both);
-  OP(context, copy_columns, .x = target, .column = c_s, .y = both);
+  OP(context, copy_columns, .x = from.single, .column = 0, .y = both);
+  OP(context, copy_columns, .x = from.target, .column = c_s, .y = both);
   OP(context, linear, .x = both, .normalise = true, .norm.scale = w->single_norm, .w = w->single,
      .exact = true, .y = k->single_cond);
   context_reset(context, mark);
 
-  // The pair is concatenated with one-hot encodings some rows at a time.
-  int64_t rows = n < 16 ? n : 16, wide = c_z + RELATIVE_CLASSES;
-  nf_tensor concat = CONTEXT_3(context, rows, n, wide);
-  const op_relative relative = {
-      .residue_index = context_upload(context, batch ? batch->residue_index : NULL, (size_t)n * 4),
-      .token_index = context_upload(context, batch ? batch->token_index : NULL, (size_t)n * 4),
-      .asym_id = context_upload(context, batch ? batch->asym_id : NULL, (size_t)n * 4),
-      .entity_id = context_upload(context, batch ? batch->entity_id : NULL, (size_t)n * 4),
-      .sym_id = context_upload(context, batch ? batch->sym_id : NULL, (size_t)n * 4)};
-  for (int64_t first = 0; first < n; first += rows) {
-    int64_t count = n - first < rows ? n - first : rows;
-    nf_tensor part = tensor_2(context->dry ? NULL : k->pair_cond.data + first * n * c_pair, count * n, c_pair);
-    OP(context, relative_concat, .relative = relative, .pair = pair, .first = first, .n = count, .out = concat);
-    OP(context, linear, .x = tensor_2(concat.data, count * n, wide), .normalise = true, .norm.scale = w->pair_norm,
-       .w = w->pair, .exact = true, .y = part);
-  }
-  context_reset(context, mark);
-  for (int i = 0; i < 2; i++)
-    OP(context, transition, .x = tensor_2(k->pair_cond.data, n * n, c_pair), .norm = w->pair_transition[i].norm,
-       .w1 = w->pair_transition[i].w1, .w2 = w->pair_transition[i].w2);
-  for (int i = 0; i < w->n_super && kept; i++)
-    super_block_logits(context, w, k->pair_cond, k->token_mask, i, tensor_slice(k->logits, i));
-
-  k->atoms = atom_encoder_features(context, &w->encoder, inputs, single, tensor_2(k->pair_cond.data, n * n, c_pair));
-  k->encoder_logits = atom_logits(context, &w->encoder.transformer, &k->atoms);
-  k->decoder_logits = atom_logits(context, &w->decoder, &k->atoms);
+  k->atoms = atom_encoder_single(context, &w->encoder, inputs, from.single);
   for (int i = 0; i < w->encoder.transformer.n_blocks; i++)
     k->encoder[i] = diffusion_conditions(context, &w->encoder.transformer.blocks[i], k->atoms.cond);
   for (int i = 0; i < w->decoder.n_blocks; i++)
     k->decoder[i] = diffusion_conditions(context, &w->decoder.blocks[i], k->atoms.cond);
+  k->encoder_logits = atom_logits_place(context, &w->encoder.transformer, inputs);
+  k->decoder_logits = atom_logits_place(context, &w->decoder, inputs);
+
+  // What is wanted only until logits are made, unless traced, lies behind what stays.
+  const int64_t shape[4] = {inputs->n_subset, inputs->n_query, inputs->n_key, tensor_last(w->encoder.row)};
+  if (traced) k->atoms.pair = CONTEXT_4(context, shape[0], shape[1], shape[2], shape[3]);
+  mark = context_here(context);
+  if (!traced) k->atoms.pair = CONTEXT_4(context, shape[0], shape[1], shape[2], shape[3]);
+  if (own_rows > 0 && kept) k->pair_rows = CONTEXT_3(context, n, n, own_rows);
+  if (own_rows == 0 && !tensor_given(k->pair_cond)) k->pair_cond = CONTEXT_3(context, n, n, c_pair);
+  if (own_rows == 0) k->pair_rows = k->pair_cond;
+  size_t inner = context_here(context);
+  op_atom_pair pair = atom_encoder_pair(context, &w->encoder, inputs, &k->atoms);
+  pair_conditioning(context, model, inputs, from.pair, k, pair);
+  context_reset(context, inner);
+  for (int i = 0; i < w->n_super && kept; i++)
+    block_logits(context, w, k, per_super, i * per_super, per_super, tensor_slice(k->logits, i));
+  atom_logits(context, &w->encoder.transformer, &k->atoms, k->encoder_logits);
+  atom_logits(context, &w->decoder, &k->atoms, k->decoder_logits);
+  context_reset(context, mark);
 }
 
 // What one call of the denoiser works on: everything lies at the same place in every step.
@@ -148,7 +199,7 @@ static void denoise_scaled(nf_context *context, void *arguments) {
   size_t mark = context_here(context);
   nf_tensor cond = single_conditioning(context, w, k, d->noise);
   trace_tensor(context, trace, prefix, "_diff_single_cond", cond);
-  trace_tensor(context, trace, prefix, "_diff_pair_cond", k->pair_cond);
+  if (trace) trace_tensor(context, trace, prefix, "_diff_pair_cond", k->pair_cond);
 
   // Atoms: positions into windows, the encoder, the mean over each token.
   nf_tensor x = CONTEXT_3(context, n_b, m, c_atom), act = CONTEXT_3(context, n_b, n, c_token);
@@ -169,7 +220,7 @@ static void denoise_scaled(nf_context *context, void *arguments) {
        .y = tensor_3(tokens.data, 1, n, c_token));
   }
   int64_t n_s = inputs->n_subset, n_q = inputs->n_query, all = inputs->n_subset_full;
-  trace_subsets(context, trace, prefix, "_enc_diffusion_pair_cond", k->atoms.pair, all);
+  if (trace) trace_subsets(context, trace, prefix, "_enc_diffusion_pair_cond", k->atoms.pair, all);
   trace_subsets(context, trace, prefix, "_enc_diffusion_queries_single_cond",
                 tensor_3(k->atoms.cond.data, n_s, n_q, c_atom), all);
   trace_subsets(context, trace, prefix, "_enc_diffusion_skip_connection", tensor_3(x.data, n_s, n_q, c_atom), all);
@@ -184,11 +235,12 @@ static void denoise_scaled(nf_context *context, void *arguments) {
   int per_super = model->dims.n_diffusion_blocks / w->n_super;
   int64_t heads = w->blocks[0].q.shape[1], own = kept_logits(context, w, n), of_head = own > 0 ? own : n * n;
   bool kept = tensor_given(k->logits);
-  nf_tensor fresh = kept ? (nf_tensor){0} : CONTEXT_2(context, per_super * heads, of_head);
+  int at_once = k->logits_at_once;
+  nf_tensor fresh = kept ? (nf_tensor){0} : CONTEXT_2(context, at_once * heads, of_head);
   for (int i = 0; i < model->dims.n_diffusion_blocks; i++) {
-    if (!kept && i % per_super == 0) super_block_logits(context, w, k->pair_cond, k->token_mask, i / per_super, fresh);
+    if (!kept && i % at_once == 0) block_logits(context, w, k, per_super, i, at_once, fresh);
     nf_tensor logits = kept ? tensor_slice(k->logits, i / per_super) : fresh;
-    const float *first = context->dry ? NULL : logits.data + i % per_super * heads * of_head;
+    const float *first = tensor_at(logits, i % (kept ? per_super : at_once) * heads * of_head);
     nf_tensor mine = own > 0 ? tensor_2(first, heads, own) : tensor_3(first, heads, n, n);
     size_t block = context_here(context);
     block_conditions conditions = diffusion_conditions(context, &w->blocks[i], cond);
@@ -265,7 +317,7 @@ static void denoise_body(nf_context *context, void *arguments) {
   const trunk_tensors from = trunk_as_tensors(a->model, a->trunk, n);
   nf_tensor noisy = CONTEXT_3(context, 1, atoms, 3), denoised = CONTEXT_3(context, 1, atoms, 3);
   diffusion_constants constants;
-  make_constants(context, a->model, a->plan, a->inputs, from.target, from.single, from.pair, &constants);
+  make_constants(context, a->model, a->plan, a->inputs, from, a->options->trace != NULL, &constants);
   if (!context->dry) context->ops->upload(noisy.data, a->noisy, (size_t)(atoms * 3) * sizeof(float));
   denoise(context, a->model, a->inputs, &constants, noisy, a->noise_level, a->options->trace, a->prefix, NULL, denoised);
   if (!context->dry) context->ops->download(a->positions, denoised.data, (size_t)(atoms * 3) * sizeof(float));
@@ -288,6 +340,7 @@ nf_status diffusion_denoise(const nf_model *model, const nf_batch *batch, const 
                            .noisy = positions_noisy,
                            .noise_level = noise_level,
                            .prefix = prefix};
+  take_pair(model, trunk);
   nf_status status = model_run_body(model, trunk->plan, denoise_body, &a);
   nf_arena_reset(arena, mark);
   return status;
@@ -337,7 +390,7 @@ static void sample_body(nf_context *context, void *arguments) {
     return;
   }
   diffusion_constants constants;
-  make_constants(context, a->model, a->plan, a->inputs, from.target, from.single, from.pair, &constants);
+  make_constants(context, a->model, a->plan, a->inputs, from, false, &constants);
 
   // The first draw is indexed as if tokens were padded to the bucket; a step's draw has a key of its own per sample.
   int64_t padded = options->noise_tokens > n ? options->noise_tokens : n;
@@ -439,6 +492,7 @@ nf_status diffusion_run(const nf_model *model, const nf_batch *batch, const trun
   int64_t group = trunk->plan && trunk->plan->samples_at_once > 0 ? trunk->plan->samples_at_once : n_b;
   nf_status status = NF_OK;
   for (int64_t sample = 0; sample < n_b && status == NF_OK; sample += group) {
+    take_pair(model, trunk);
     a.first_sample = sample;
     a.n_group = n_b - sample < group ? n_b - sample : group;
     a.positions = positions + sample * atoms * 3;

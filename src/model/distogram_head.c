@@ -12,14 +12,14 @@ typedef struct {
 static void distogram_body(nf_context *context, void *arguments) {
   distogram_arguments *a = arguments;
   int64_t n = a->n_token, c_z = a->model->dims.c_z, bins = tensor_last(a->model->distogram);
-  nf_tensor pair = tensor_2(trunk_as_tensors(a->model, a->trunk, n).pair.data, n * n, c_z);
+  nf_tensor pair = tensor_as_2(trunk_as_tensors(a->model, a->trunk, n).pair, n * n, c_z);
   distogram_output none = {0}, *out = a->output ? a->output : &none;
   nf_tensor logits = context_result(context, out->logits, tensor_3(NULL, n, n, bins)),
             contacts = context_result(context, out->contact_probs, tensor_2(NULL, n, n));
   OP(context, linear, .x = pair, .w = a->model->distogram, .y = tensor_2(logits.data, n * n, bins));
   OP(context, expectation, .logits = logits, .symmetric = true, .n_outputs = 1,
      .values = {context_upload(context, a->is_contact, (size_t)bins * 4)}, .out = {contacts});
-  context_return(context, out->logits, logits);
+  if (out->logits) context_return(context, out->logits, logits);
   context_return(context, out->contact_probs, contacts);
 }
 
@@ -30,16 +30,17 @@ model_cost distogram_count(const nf_model *model, const memory_plan *plan, int64
   return (model_cost){(int64_t)context.peak, 0, context.flops};
 }
 
-nf_status distogram_run(const nf_model *model, const nf_batch *batch, const trunk_output *trunk, nf_arena *arena,
-                        distogram_output *ret_distogram) {
+nf_status distogram_run(const nf_model *model, const nf_batch *batch, const trunk_output *trunk, bool logits_wanted,
+                        nf_arena *arena, distogram_output *ret_distogram) {
   const float first = 2.3125f, last = 21.6875f, contact = 8.0f + 1e-3f;  // angstrom
   int64_t n = batch->n_token, bins = tensor_last(model->distogram);
   if (bins < 3)
     return nf_fail(NF_INPUT, "%s: the distogram has %lld bins", weights_path(model->weights), (long long)bins);
   distogram_output out = {.n_bins = (int)bins,
                           .bin_edges = NF_NEW(arena, float, bins - 1),
-                          .contact_probs = NF_NEW(arena, float, n *n),
-                          .logits = nf_arena_alloc(arena, (size_t)(n * n * bins) * sizeof(float))};
+                          .contact_probs = NF_NEW(arena, float, n *n)};
+  // Where host and device memory are one, the stage works in them.
+  if (logits_wanted || model->ops->host_memory) out.logits = nf_arena_alloc(arena, (size_t)(n * n * bins) * sizeof(float));
   for (int64_t i = 0; i < bins - 1; i++) out.bin_edges[i] = first + (last - first) * (float)i / (float)(bins - 2);
   nf_arena_mark mark = nf_arena_here(arena);
   float *is_contact = NF_NEW(arena, float, bins);
@@ -49,6 +50,7 @@ nf_status distogram_run(const nf_model *model, const nf_batch *batch, const trun
     is_contact[i] = top <= contact;
   }
   distogram_arguments a = {model, trunk, n, is_contact, &out};
+  trunk_return_pair(trunk);
   nf_status status = model_run_body(model, trunk->plan, distogram_body, &a);
   nf_arena_reset(arena, mark);
   for (int64_t i = 0; i < n && status == NF_OK; i++)

@@ -1,4 +1,4 @@
-// States of a stage, between the device and who keeps them.
+// States of a stage, between the device and who keeps them: floats always. What is narrow on the device comes back as it was.
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -25,7 +25,7 @@ bool keeper_restore(nf_context *context, const nf_keeper *keeper, const nf_tenso
   host_arrays(context, tensors, state);
   bool is_there = keeper->restore(keeper->context, state);
   for (int i = 0; i < state->n_arrays && is_there && !context->ops->host_memory; i++)
-    context->ops->upload(tensors[i].data, state->arrays[i], (size_t)state->counts[i] * sizeof(float));
+    context_upload_to(context, tensors[i], state->arrays[i]);
   let_go(context, state);
   return is_there;
 }
@@ -35,7 +35,7 @@ bool keeper_keep(nf_context *context, const nf_keeper *keeper, bool is_last, con
   if (context->dry || !keeper || !(keeper->wanted(keeper->context) || is_last)) return true;
   host_arrays(context, tensors, state);
   for (int i = 0; i < state->n_arrays && !context->ops->host_memory; i++)
-    context->ops->download(state->arrays[i], tensors[i].data, (size_t)state->counts[i] * sizeof(float));
+    context_download(context, state->arrays[i], tensors[i]);
   bool goes_on = keeper->keep(keeper->context, state);
   let_go(context, state);
   return goes_on;

@@ -73,6 +73,9 @@ typedef struct {
   int64_t chunk_rows;    // rows of a pair tensor that an op's own copies hold at once; 0: all
   bool logits_remade;    // pair logits of the diffusion transformer are made anew in every step, not kept
   int samples_at_once;   // samples that pass the diffusion together; 0: all
+  bool pair_lent;        // the trunk's pair goes to the host while later stages work where it lay, where they can
+  bool logits_by_block;  // what is made anew, a block's logits at a time; else those of a super-block's blocks together
+  bool sum_away;         // the sum over templates waits on the host while one of them is embedded
 } memory_plan;
 
 typedef struct {
@@ -91,12 +94,14 @@ typedef struct {
   float *target_feat;    // (N, c_target)
   float *single;         // (N, c_s)
   float *pair;           // (N, N, c_z)
+  bool narrow;           // values at `pair` are bf16, two bytes each
+  struct pair_loan *loan;  // of the pair's memory to later stages (network.h); NULL: it is never lent
   const memory_plan *plan;
   const nf_model *model;
   int n_token;
 } trunk_output;
 void trunk_free(trunk_output *trunk);  // zeroed is fine
-// The three arrays on the host: themselves, or copies in the arena.
+// The three arrays on the host, floats: themselves, or copies in the arena.
 typedef struct {
   const float *target_feat, *single, *pair;
 } trunk_arrays;
@@ -147,7 +152,8 @@ typedef struct {
   float *contact_probs;  // (N, N)
   float *logits;         // (N, N, n_bins)
 } distogram_output;
-NF_CHECKED nf_status distogram_run(const nf_model *model, const nf_batch *batch, const trunk_output *trunk,
+// logits_wanted: false if nobody reads them; they may be NULL then.
+NF_CHECKED nf_status distogram_run(const nf_model *model, const nf_batch *batch, const trunk_output *trunk, bool logits_wanted,
                                    nf_arena *arena, distogram_output *ret_distogram);
 
 // The keys that the reference's production order gives for a seed: model(PRNGKey(seed), batch) with haiku's

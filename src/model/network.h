@@ -205,6 +205,8 @@ model_inputs inputs_dry(int64_t n_token, int64_t n_slot, int64_t n_subset, int64
 // Dry runs of a module on inputs_dry.
 model_cost trunk_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs, int64_t n_row);
 model_cost diffusion_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs, int n_samples);
+// Does the diffusion work where the trunk's pair lies, under this plan? What logits are made of must take the very bytes.
+bool diffusion_borrows(const nf_model *model, const memory_plan *plan);
 model_cost confidence_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs);
 model_cost distogram_count(const nf_model *model, const memory_plan *plan, int64_t n_token);
 // Bytes of inputs_create's arrays.
@@ -221,6 +223,14 @@ typedef struct {
   nf_tensor target, single, pair;
 } trunk_tensors;
 trunk_tensors trunk_as_tensors(const nf_model *model, const trunk_output *opt_trunk, int64_t n_token);
+// Where host and device memory are two, the memory of the trunk's pair may be lent, if the plan says so: it holds the pair
+// when trunk_lend_pair returns, and may then be overwritten; a copy stays on the host. trunk_return_pair: it holds the pair
+// again. Whoever reads the pair calls one of them first.
+void trunk_lend_pair(const trunk_output *trunk);
+void trunk_return_pair(const trunk_output *trunk);
+bool trunk_lends(const nf_model *model, const memory_plan *opt_plan);
+int64_t trunk_pair_bytes(const nf_model *model, int64_t n_token);
+int64_t template_sum_bytes(const nf_model *model, int64_t n_token);  // what waits on the host under memory_plan.sum_away
 int64_t trunk_bytes(const nf_model *model, int64_t n_token);
 
 // A run in two passes: `body` first counts in a dry context, then computes in memory of that size, taken from the
@@ -243,8 +253,9 @@ void pairformer_block(nf_context *context, const pairformer_weights *w, nf_tenso
 void msa_block(nf_context *context, const msa_block_weights *w, nf_tensor msa, nf_tensor pair, nf_tensor msa_mask,
                nf_tensor column_mask, nf_tensor mask);
 // Algorithm 16: pair += the mean of the templates' embeddings.
+// away: of the host, as nf_ops.host_allocate gives it, for the sum over templates (N, N, c) if context->offload.
 void template_embedder(nf_context *context, const nf_model *model, const model_inputs *inputs, nf_tensor pair,
-                       nf_tensor mask);
+                       nf_tensor mask, void *away);
 
 // The conditions that a block's adaptive layer norms and gates take from cond (P, c_cond).
 typedef struct {
@@ -262,12 +273,20 @@ typedef struct {
   nf_tensor cond;         // (S Q, c_atom)
   nf_tensor pair;         // (S, Q, K, c_atompair)
   nf_tensor query_mask, key_mask;
-  const int32_t *key_index, *token_atom, *atom_index;
+  const int32_t *key_index, *token_atom, *atom_index, *query_token;
 } atom_features;
-atom_features atom_encoder_features(nf_context *context, const atom_encoder_weights *w, const model_inputs *inputs,
-                                    nf_tensor trunk_single, nf_tensor trunk_pair);
-// Pair logits of all of a transformer's blocks: (S, blocks * H, K, Q).
-nf_tensor atom_logits(nf_context *context, const atom_transformer_weights *w, const atom_features *features);
+// Of the trunk's encoder: no single and pair representation are added.
+atom_features atom_encoder_features(nf_context *context, const atom_encoder_weights *w, const model_inputs *inputs);
+// The same in two parts. First all but `pair`; trunk_single (N, c) may be none.
+atom_features atom_encoder_single(nf_context *context, const atom_encoder_weights *w, const model_inputs *inputs,
+                                  nf_tensor trunk_single);
+// Then the op that makes `pair` of them, for the caller to add the pair representation's part to, once or for some tokens
+// after others. What the op reads lies in the context.
+op_atom_pair atom_encoder_pair(nf_context *context, const atom_encoder_weights *w, const model_inputs *inputs,
+                               const atom_features *features);
+// Pair logits of all of a transformer's blocks: (S, blocks * H, K, Q), and the place for them.
+nf_tensor atom_logits_place(nf_context *context, const atom_transformer_weights *w, const model_inputs *inputs);
+void atom_logits(nf_context *context, const atom_transformer_weights *w, const atom_features *features, nf_tensor logits);
 // Algorithm 7 on x (B, S Q, c_atom); conditions: one a block.
 void atom_transformer(nf_context *context, const atom_transformer_weights *w, const atom_features *features,
                       nf_tensor logits, const block_conditions *conditions, nf_tensor x);

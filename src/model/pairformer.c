@@ -27,7 +27,7 @@ void pairformer_block(nf_context *context, const pairformer_weights *w, nf_tenso
   int64_t n = pair.shape[0], c_z = pair.shape[2], heads = tensor_last(w->logits);
   size_t mark = context_here(context);
   nf_tensor logits = CONTEXT_3(context, heads, n, n);
-  OP(context, pair_logits, .x = tensor_4(pair.data, 1, n, n, c_z), .norm = w->logits_norm, .w = w->logits,
+  OP(context, pair_logits, .x = tensor_shaped(pair, 4, 1, n, n, c_z), .norm = w->logits_norm, .w = w->logits,
      .out = tensor_4(logits.data, 1, heads, n, n));
   OP(context, attention, .x = tensor_3(single.data, 1, n, single.shape[1]), .norm = w->norm, .wq = w->q, .bq = w->bq,
      .wk = w->k, .wv = w->v, .wg = w->g, .wo = w->o, .logits = logits, .mask = mask);

@@ -66,23 +66,31 @@ static void fill(const nf_model *model, const job_size *size, const model_inputs
     int64_t out = trunk_bytes(model, n);
     weights += out + model->dims.n_values * 2;
     held = (held_bytes){held.trunk - out, held.diffusion - out, held.confidence - out, held.distogram - out};
+    if (!size->saves_distogram) held.distogram -= n * n * tensor_last(model->distogram) * (int64_t)sizeof(float);
   }
   // What a sample leaves in the result, and what scores and files of one take.
   int64_t results = size->n_samples * (n * n + 4 * n * inputs->n_slot) * (int64_t)sizeof(float);
   p->features = (memory_need){base, one ? 0 : weights};
   p->trunk = (memory_need){base + most(held.trunk + (one ? p->costs.trunk.bytes : 0), held.distogram),
                            one ? 0 : weights + most(p->costs.trunk.bytes, distogram)};
-  p->diffusion = (memory_need){base + held.diffusion + (one ? p->costs.diffusion.bytes : 0),
+  int64_t lent = trunk_lends(model, &p->memory) ? trunk_pair_bytes(model, n) : 0;
+  p->trunk.host += p->memory.sum_away && inputs->n_distinct_templates > 1 ? template_sum_bytes(model, n) : 0;
+  p->diffusion = (memory_need){base + held.diffusion + lent + (one ? p->costs.diffusion.bytes : 0),
                                one ? 0 : weights + p->costs.diffusion.bytes};
-  p->confidence = (memory_need){base + results + held.confidence + (one ? p->costs.confidence.bytes : 0),
+  p->confidence = (memory_need){base + results + held.confidence + lent + (one ? p->costs.confidence.bytes : 0),
                                 one ? 0 : weights + p->costs.confidence.bytes};
   p->peak = (memory_need){most(most(p->features.host, p->trunk.host), most(p->diffusion.host, p->confidence.host)),
                           most(p->trunk.device, most(p->diffusion.device, p->confidence.device))};
-  p->mode = p->memory.chunk_rows || p->memory.samples_at_once ? "chunked" : "resident";
+  p->mode = p->memory.pair_lent || p->memory.sum_away ? "offloaded" : p->memory.chunk_rows || p->memory.samples_at_once ? "chunked" : "resident";
 }
 
 static bool fits(const memory_ceiling *ceiling, memory_need need) {
   return (!ceiling->host || need.host <= ceiling->host) && (!ceiling->device || need.device <= ceiling->device);
+}
+
+// Has the host room for so many bytes beside what the later stages need?
+static bool fits_host(const memory_ceiling *ceiling, const job_plan *p, int64_t bytes) {
+  return !ceiling->host || (p->memory.pair_lent ? 0 : bytes) + most(p->diffusion.host, p->confidence.host) <= ceiling->host;
 }
 
 static double gib(int64_t bytes) { return (double)bytes / (1 << 30); }
@@ -121,21 +129,56 @@ int plan_distinct_templates(const nf_batch *batch) {
   return n + empty;
 }
 
+enum { LEAST_ROWS = 64, FAST_ROWS = 256 };  // FAST_ROWS: pieces that hardly cost time
+
+// Smaller and smaller pieces, down to `least` rows, until the trunk (and the confidence head) fit; false: they do not.
+static bool make_pieces(const nf_model *model, const job_size *size, const model_inputs *inputs, int64_t least, bool with_confidence,
+                        job_plan *p) {
+  const memory_ceiling *ceiling = &p->ceiling;
+  int64_t rows = p->memory.chunk_rows ? p->memory.chunk_rows : size->n_token;
+  while (!fits(ceiling, p->trunk) || (with_confidence && !fits(ceiling, p->confidence))) {
+    if (rows <= least) return false;
+    rows = rows > 2 * least ? (rows / 2 + LEAST_ROWS - 1) / LEAST_ROWS * LEAST_ROWS : least;
+    p->memory.chunk_rows = rows;
+    fill(model, size, inputs, p);
+  }
+  return true;
+}
+
 nf_status model_plan(const nf_model *model, const job_size *size, const memory_ceiling *ceiling, const char *name,
                      job_plan *ret_plan) {
-  enum { LEAST_ROWS = 64 };
   model_inputs inputs = made_inputs(model, size->n_token, size->n_subset, size->n_template);
   job_plan p = {.ceiling = *ceiling};
   fill(model, size, &inputs, &p);
-  // Trunk and confidence head: pieces as large as fit, since smaller ones read more often.
-  for (int64_t rows = size->n_token; rows >= LEAST_ROWS && !(fits(ceiling, p.trunk) && fits(ceiling, p.confidence));) {
-    rows = rows > 2 * LEAST_ROWS ? (rows / 2 + LEAST_ROWS - 1) / LEAST_ROWS * LEAST_ROWS : rows > LEAST_ROWS ? LEAST_ROWS : 0;
-    if (rows == 0) break;
-    p.memory.chunk_rows = rows;
+  bool may_offload = !model->ops->host_memory && ceiling->offload != OFFLOAD_OFF;
+  if (may_offload && ceiling->offload == OFFLOAD_HOST) {
+    p.memory.sum_away = p.memory.pair_lent = p.memory.logits_remade = true;
+    fill(model, size, &inputs, &p);
+  }
+  // Pieces as large as fit, since smaller ones read more often; before they get small, the sum over templates goes.
+  if (!make_pieces(model, size, &inputs, may_offload ? FAST_ROWS : LEAST_ROWS, false, &p) && may_offload) {
+    p.memory.sum_away = true;
+    p.memory.chunk_rows = 0;
+    fill(model, size, &inputs, &p);
+    make_pieces(model, size, &inputs, LEAST_ROWS, false, &p);
+  }
+  // Copies of the pair to the host and back take less time than smaller pieces.
+  if (may_offload && !fits(ceiling, p.confidence) && fits_host(ceiling, &p, trunk_pair_bytes(model, size->n_token))) {
+    p.memory.pair_lent = true;
+    fill(model, size, &inputs, &p);
+  }
+  make_pieces(model, size, &inputs, LEAST_ROWS, true, &p);
+  if (!fits(ceiling, p.diffusion)) {
+    p.memory.logits_remade = true;
+    fill(model, size, &inputs, &p);
+  }
+  // Nor do they take as long as logits by block, which read their rows once a block.
+  if (may_offload && !fits(ceiling, p.diffusion) && fits_host(ceiling, &p, trunk_pair_bytes(model, size->n_token))) {
+    p.memory.pair_lent = true;
     fill(model, size, &inputs, &p);
   }
   if (!fits(ceiling, p.diffusion)) {
-    p.memory.logits_remade = true;
+    p.memory.logits_by_block = true;
     fill(model, size, &inputs, &p);
   }
   for (int group = size->n_samples; group > 1 && !fits(ceiling, p.diffusion);) {

@@ -10,13 +10,18 @@ typedef struct {
   int n_subset;    // windows of the batch that hold atoms
   int n_row;       // MSA rows that a pass reads
   int n_samples;
+  bool saves_distogram;  // its logits come to the host
   int n_template;  // distinct ones, absent ones counting as one
   int64_t host_used;  // bytes that the process has beside the weights by now: features, dictionary, program
 } job_size;
 
+// May the host's memory hold what the device has no room for: where it must, never, as much as can be?
+typedef enum { OFFLOAD_AUTO, OFFLOAD_OFF, OFFLOAD_HOST } offload_choice;
+
 // 0: no ceiling.
 typedef struct {
   int64_t host, device;
+  offload_choice offload;
   const char *host_limit, *device_limit;  // what sets them, for messages: "--host_memory_gib", "the control group", ...
 } memory_ceiling;
 
@@ -28,7 +33,7 @@ typedef struct {
 
 typedef struct {
   memory_plan memory;  // what the stages follow; job_plan outlives them
-  const char *mode;    // "resident", "chunked"; a device that streams says "streamed"
+  const char *mode;    // "resident", "chunked", or "offloaded": then parts wait on the host
   memory_need features, trunk, diffusion, confidence;  // at each stage's peak
   memory_need peak;    // of all stages
   memory_ceiling ceiling;

@@ -8,6 +8,7 @@
 nf_context model_dry_context(const nf_model *model, const memory_plan *plan) {
   nf_context dry = context_dry(model->ops);
   dry.chunk_rows = plan ? plan->chunk_rows : 0;
+  dry.offload = plan && plan->sum_away;
   return dry;
 }
 
@@ -34,6 +35,7 @@ nf_status model_run_body(const nf_model *model, const memory_plan *plan, model_b
                          (double)dry.peak / (1 << 30));
   nf_context context = context_create(model->ops, memory, dry.peak);
   context.chunk_rows = dry.chunk_rows;
+  context.offload = dry.offload;
   body(&context, arguments);
   if (!model->memory) model->ops->release(memory);
   return NF_OK;
@@ -48,7 +50,7 @@ nf_tensor context_result(nf_context *context, float *host, nf_tensor shape) {
 
 void context_return(nf_context *context, float *host, nf_tensor result) {
   if (context->dry || result.data == host) return;
-  context->ops->download(host, result.data, (size_t)tensor_count(result) * sizeof(float));
+  context_download(context, host, result);
 }
 
 static void hand_over(const nf_context *context, const nf_trace *trace, const char *prefix, const char *name,
@@ -63,7 +65,7 @@ static void hand_over(const nf_context *context, const nf_trace *trace, const ch
   float *copy = NULL;
   if (!context->ops->host_memory || first_axis > t.shape[0]) {
     copy = nf_calloc((size_t)(count / t.shape[0] * first_axis), sizeof(float));
-    context->ops->download(copy, t.data, (size_t)count * sizeof(float));
+    context_download(context, copy, t);
     data = copy;
   }
   trace->seam(trace->context, full, NF_F32, t.n_dims, shape, data);

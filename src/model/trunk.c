@@ -1,7 +1,9 @@
 // Algorithm 1, lines 1 to 14: features to single and pair representation, recycled.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "model/network.h"
 
 // Algorithm 2 with 5: residue class, profile and deletion mean, then what the reference conformers' atoms give.
@@ -13,8 +15,9 @@ void input_embedder(nf_context *context, const nf_model *model, const model_inpu
   size_t mark = context_here(context);
   nf_tensor act = CONTEXT_2(context, n, c_act);
   nf_tensor base = tensor_2(context_upload(context, inputs->token_features, (size_t)(n * c_base) * 4), n, c_base);
-  atom_features f = atom_encoder_features(context, w, inputs, (nf_tensor){0}, (nf_tensor){0});
-  nf_tensor logits = atom_logits(context, &w->transformer, &f), x = CONTEXT_3(context, 1, m, c_atom);
+  atom_features f = atom_encoder_features(context, w, inputs);
+  nf_tensor logits = atom_logits_place(context, &w->transformer, inputs), x = CONTEXT_3(context, 1, m, c_atom);
+  atom_logits(context, &w->transformer, &f, logits);
   block_conditions conditions[ATOM_BLOCKS_MAX];
   for (int i = 0; i < w->transformer.n_blocks; i++)
     conditions[i] = diffusion_conditions(context, &w->transformer.blocks[i], f.cond);
@@ -59,6 +62,7 @@ typedef struct {
   trunk_output *output;   // NULL in a dry run
   nf_repetition *blocks;  // [n_pairformer_blocks]: of every pass; NULL in a dry run
   int64_t flops_before;   // FLOPs before the first pass
+  void *away;             // of the host, for the sum over templates; NULL: it is not wanted
   bool stopped;           // by the keeper
 } trunk_arguments;
 
@@ -75,7 +79,7 @@ static void choose_rows(const nf_batch *batch, int num_msa, const int32_t *order
     // Reading beyond the MSA gives its last row again, as the reference does.
     int64_t row = order[r < batch->n_row ? r : batch->n_row - 1];
     bool any = false;
-    for (int64_t i = 0; i < n; i++) any = any || batch->msa_mask[row * n + i];
+    for (int64_t i = 0; i < n && !any; i++) any = batch->msa_mask[row * n + i];
     if (!any) continue;
     for (int64_t i = 0; i < n; i++) {
       int64_t to = msa->n_row * n + i;
@@ -98,7 +102,7 @@ static void msa_module(nf_context *context, const trunk_arguments *a, nf_tensor 
   const nf_model *model = a->model;
   int64_t n = a->inputs->n_token, r = a->msa.n_row, c_m = model->dims.c_m;
   size_t mark = context_here(context);
-  nf_tensor msa = CONTEXT_3(context, r, n, c_m);
+  nf_tensor msa = CONTEXT_NARROW_3(context, r, n, c_m);
   nf_tensor msa_mask = tensor_2(context_upload(context, a->msa.mask, (size_t)(r * n) * 4), r, n);
   nf_tensor column_mask = tensor_1(context_upload(context, a->msa.column_mask, (size_t)n * 4), n);
   OP(context, msa_embed, .rows = context_upload(context, a->msa.rows, (size_t)(r * n)),
@@ -138,7 +142,7 @@ static void trunk_body(nf_context *context, void *arguments) {
       .entity_id = context_upload(context, batch ? batch->entity_id : NULL, (size_t)n * 4),
       .sym_id = context_upload(context, batch ? batch->sym_id : NULL, (size_t)n * 4)};
   const int64_t *bonds = context_upload(context, inputs->bonds, (size_t)inputs->n_bonds * sizeof(int64_t));
-  nf_tensor flat = tensor_2(pair.data, n * n, c_z);
+  nf_tensor flat = tensor_as_2(pair, n * n, c_z);
 
   int passes = context->dry ? 1 : a->options->num_recycles + 1;  // every pass takes the same memory: one is enough to count
   bool restored = keeper_restore(context, a->options->keeper, kept, &state);
@@ -183,7 +187,7 @@ static void trunk_body(nf_context *context, void *arguments) {
     OP(context, relative_embed, .relative = relative, .w = model->relative, .pair = pair);
     OP(context, add_rows, .index = bonds, .n = inputs->n_bonds, .w = model->bonds, .x = flat);
     trace_tensor(context, trace, prefix, "pair_before_template", pair);
-    template_embedder(context, model, inputs, pair, mask);
+    template_embedder(context, model, inputs, pair, mask, a->away);
     trace_tensor(context, trace, prefix, "pair_after_template", pair);
     msa_module(context, a, msa_target, pair, mask);
     trace_tensor(context, trace, prefix, "pair_after_msa_stack", pair);
@@ -209,22 +213,42 @@ done:
   for (int i = 0; a->blocks && i < model->dims.n_pairformer_blocks; i++) context_end_repeat(context, &a->blocks[i]);
 }
 
+// Where the arrays of a trunk's output lie, in bytes from its start. The pair comes first: it is what must lie well.
+typedef struct {
+  bool narrow;  // the pair, where the device has it so
+  int64_t single, target, all;
+} output_places;
+static output_places places_of(const nf_model *model, int64_t n) {
+  enum { APART = 256, FLOAT = sizeof(float) };
+  output_places p = {.narrow = model->ops->narrow && model->ops->narrow()};
+  p.single = (n * n * model->dims.c_z * (p.narrow ? 2 : FLOAT) + APART - 1) / APART * APART;
+  p.target = (p.single + n * model->dims.c_s * FLOAT + APART - 1) / APART * APART;
+  p.all = p.target + n * model->dims.c_target * FLOAT;
+  return p;
+}
+
+struct pair_loan {
+  void *copy;  // of the pair, on the host; NULL: it was not lent yet
+  bool out;    // what lies there now is the borrower's
+};
+
 nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_options *options, nf_arena *arena,
                     trunk_output *ret_trunk) {
   if (options->num_msa < 1) return nf_fail(NF_INPUT, "num_msa is %d, but the model reads at least one row", options->num_msa);
   if (options->num_recycles < 0) return nf_fail(NF_INPUT, "num_recycles is %d, but it counts from 0", options->num_recycles);
   int64_t n = batch->n_token;
-  size_t bytes = (size_t)trunk_bytes(model, n);
-  float *memory = model->ops->host_memory ? nf_arena_alloc(arena, bytes) : model->ops->allocate(bytes);
+  const output_places places = places_of(model, n);
+  size_t bytes = (size_t)places.all;
+  char *memory = model->ops->host_memory ? nf_arena_alloc(arena, bytes) : model->ops->allocate(bytes);
   if (!memory)
     return nf_fail(NF_MEMORY,
                    "the GPU has not the %.1f GiB that the representation of %lld tokens takes: fold fewer tokens, raise "
                    "--gpu_memory_gib if it is set, or use --device=cpu",
                    (double)bytes / (1 << 30), (long long)n);
-  // The pair first: it is what must lie well.
-  *ret_trunk = (trunk_output){.pair = memory,
-                              .single = memory + n * n * model->dims.c_z,
-                              .target_feat = memory + n * n * model->dims.c_z + n * model->dims.c_s,
+  *ret_trunk = (trunk_output){.pair = (float *)memory,
+                              .narrow = places.narrow,
+                              .single = (float *)(memory + places.single),
+                              .target_feat = (float *)(memory + places.target),
                               .plan = options->plan,
                               .model = model,
                               .n_token = (int)n};
@@ -241,7 +265,7 @@ nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_op
   int64_t n_valid = 0;
   for (int64_t r = 0; r < batch->n_row; r++) {
     bool any = false;
-    for (int64_t i = 0; i < n; i++) any = any || batch->msa_mask[r * n + i];
+    for (int64_t i = 0; i < n && !any; i++) any = batch->msa_mask[r * n + i];
     n_valid += any;
   }
   if (options->num_msa <= batch->n_row && n_valid < a.msa.most) a.msa.most = n_valid > 0 ? n_valid : 1;
@@ -252,36 +276,76 @@ nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_op
   a.msa.column_mask = nf_arena_alloc(arena, (size_t)n * sizeof(float));
   a.msa.order = nf_arena_alloc(arena, (size_t)batch->n_row * sizeof(int32_t));
   a.blocks = NF_NEW(arena, nf_repetition, model->dims.n_pairformer_blocks);
-  status = model_run_body(model, options->plan, trunk_body, &a);
+  if (!model->ops->host_memory) ret_trunk->loan = nf_calloc(1, sizeof *ret_trunk->loan);
+  bool away = options->plan && options->plan->sum_away && inputs.n_distinct_templates > 1;
+  if (away) {
+    int64_t sum = template_sum_bytes(model, n);
+    a.away = model->ops->host_allocate((size_t)sum);
+    if (!a.away)
+      status = nf_fail(NF_MEMORY, "the system refused %.1f GiB of page-locked memory for the templates: see nativefold plan",
+                       (double)sum / (1 << 30));
+  }
+  if (status == NF_OK) status = model_run_body(model, options->plan, trunk_body, &a);
+  if (away) model->ops->host_release(a.away);
   if (status == NF_OK && a.stopped) status = nf_fail(NF_FAILED, "the trunk was stopped on request");
   if (status != NF_OK) trunk_free(ret_trunk);
   nf_arena_reset(arena, mark);
   return status;
 }
 
-int64_t trunk_bytes(const nf_model *model, int64_t n) {
-  return (n * n * model->dims.c_z + n * (model->dims.c_s + model->dims.c_target)) * (int64_t)sizeof(float);
-}
+int64_t trunk_bytes(const nf_model *model, int64_t n) { return places_of(model, n).all; }
 
 trunk_tensors trunk_as_tensors(const nf_model *model, const trunk_output *trunk, int64_t n) {
-  const trunk_output none = {0}, *t = trunk ? trunk : &none;
-  return (trunk_tensors){tensor_2(t->target_feat, n, model->dims.c_target), tensor_2(t->single, n, model->dims.c_s),
-                         tensor_3(t->pair, n, n, model->dims.c_z)};
+  const trunk_output none = {.narrow = places_of(model, n).narrow}, *t = trunk ? trunk : &none;
+  nf_tensor pair = tensor_3(t->pair, n, n, model->dims.c_z);
+  pair.narrow = t->narrow;
+  return (trunk_tensors){tensor_2(t->target_feat, n, model->dims.c_target), tensor_2(t->single, n, model->dims.c_s), pair};
+}
+
+int64_t trunk_pair_bytes(const nf_model *model, int64_t n) { return tensor_bytes(trunk_as_tensors(model, NULL, n).pair); }
+int64_t template_sum_bytes(const nf_model *model, int64_t n) {
+  return n * n * tensor_last(model->templates.query) * (places_of(model, n).narrow ? 2 : (int64_t)sizeof(float));
+}
+
+// ---- the pair's memory, lent
+
+bool trunk_lends(const nf_model *model, const memory_plan *plan) { return plan && plan->pair_lent && !model->ops->host_memory; }
+
+void trunk_return_pair(const trunk_output *t) {
+  if (!t->loan || !t->loan->out) return;
+  t->model->ops->upload(t->pair, t->loan->copy, (size_t)trunk_pair_bytes(t->model, t->n_token));
+  t->loan->out = false;
+}
+
+void trunk_lend_pair(const trunk_output *t) {
+  size_t bytes = (size_t)trunk_pair_bytes(t->model, t->n_token);
+  trunk_return_pair(t);
+  if (!t->loan->copy) {
+    t->loan->copy = nf_alloc(bytes);
+    t->model->ops->download(t->loan->copy, t->pair, bytes);
+  }
+  t->loan->out = true;
 }
 
 void trunk_free(trunk_output *trunk) {
+  if (trunk->loan) free(trunk->loan->copy);
+  free(trunk->loan);
   if (trunk->model && !trunk->model->ops->host_memory) trunk->model->ops->release(trunk->pair);
   *trunk = (trunk_output){0};
 }
 
 trunk_arrays trunk_on_host(const trunk_output *trunk, nf_arena *arena) {
   if (trunk->model->ops->host_memory) return (trunk_arrays){trunk->target_feat, trunk->single, trunk->pair};
-  int64_t n = trunk->n_token, bytes = trunk_bytes(trunk->model, n);
-  float *copy = nf_arena_alloc(arena, (size_t)bytes);
-  trunk->model->ops->download(copy, trunk->pair, (size_t)bytes);
-  return (trunk_arrays){.pair = copy,
-                        .single = copy + (trunk->single - trunk->pair),
-                        .target_feat = copy + (trunk->target_feat - trunk->pair)};
+  trunk_return_pair(trunk);
+  const trunk_tensors t = trunk_as_tensors(trunk->model, trunk, trunk->n_token);
+  const nf_tensor all[] = {t.target, t.single, t.pair};
+  const nf_context context = context_create(trunk->model->ops, NULL, 0);
+  float *copies[3];
+  for (int i = 0; i < 3; i++) {
+    copies[i] = nf_arena_alloc(arena, (size_t)tensor_count(all[i]) * sizeof(float));
+    context_download(&context, copies[i], all[i]);
+  }
+  return (trunk_arrays){copies[0], copies[1], copies[2]};
 }
 
 model_cost trunk_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs, int64_t n_row) {

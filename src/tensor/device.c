@@ -55,6 +55,53 @@ nf_tensor context_tensor(nf_context *context, int n_dims, int64_t a, int64_t b, 
   return tensor_of(context_alloc(context, (size_t)(a * b * c * d) * sizeof(float)), n_dims, a, b, c, d);
 }
 
+nf_tensor context_narrow(nf_context *context, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d) {
+  nf_tensor t = tensor_of(NULL, n_dims, a, b, c, d);
+  t.narrow = context->ops->narrow && context->ops->narrow();
+  t.data = context_alloc(context, (size_t)tensor_bytes(t));
+  return t;
+}
+
+void context_download(const nf_context *context, float *host, nf_tensor t) {
+  int64_t n = tensor_count(t);
+  if (!t.narrow) {
+    context->ops->download(host, t.data, (size_t)n * sizeof(float));
+    return;
+  }
+  // Into the upper half of what becomes the floats, then apart from the front: no value is overwritten before it is read.
+  uint16_t *narrow = (uint16_t *)host + n;
+  context->ops->download(narrow, t.data, (size_t)n * sizeof *narrow);
+  for (int64_t i = 0; i < n; i++) {
+    uint16_t value;
+    memcpy(&value, narrow + i, sizeof value);
+    uint32_t bits = (uint32_t)value << 16;
+    memcpy((char *)host + i * (int64_t)sizeof bits, &bits, sizeof bits);
+  }
+}
+
+// Nearest, ties to even; what is no number stays none.
+static uint16_t narrowed(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16 | 0x40u);
+  return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+}
+
+void context_upload_to(const nf_context *context, nf_tensor t, const float *host) {
+  int64_t n = tensor_count(t);
+  if (!t.narrow) {
+    context->ops->upload(t.data, host, (size_t)n * sizeof(float));
+    return;
+  }
+  enum { AT_ONCE = 1 << 14 };
+  uint16_t piece[AT_ONCE];
+  for (int64_t first = 0; first < n; first += AT_ONCE) {
+    int64_t count = n - first < AT_ONCE ? n - first : AT_ONCE;
+    for (int64_t i = 0; i < count; i++) piece[i] = narrowed(host[first + i]);
+    context->ops->upload(tensor_at(t, first), piece, (size_t)count * sizeof *piece);
+  }
+}
+
 const void *context_upload(nf_context *context, const void *host, size_t bytes) {
   if (context->ops->host_memory) return context->dry ? NULL : host;
   void *copy = context_alloc(context, bytes);

@@ -18,6 +18,7 @@ typedef struct {
   size_t size, used, peak;
   bool reduced;       // products may be made in bf16 (trunk, confidence); else, on a GPU, in TF32
   int64_t chunk_rows;  // rows of a pair tensor that an op's own copies hold at once, by the memory plan; 0: all
+  bool offload;        // the sum over templates waits in the host's memory while one is embedded, by the memory plan
   int64_t flops;      // of matrix products so far, two a multiply-add
 } nf_context;
 
@@ -38,11 +39,17 @@ void *context_alloc(nf_context *context, size_t bytes);
 static inline size_t context_here(const nf_context *context) { return context->used; }
 static inline void context_reset(nf_context *context, size_t mark) { context->used = mark; }
 nf_tensor context_tensor(nf_context *context, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d);
+// The same for pair, template and MSA representations: bf16 where the device has them so (nf_ops.narrow).
+nf_tensor context_narrow(nf_context *context, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d);
+// All values of a tensor as floats on the host, and back (rounded where the tensor is narrow).
+void context_download(const nf_context *context, float *host, nf_tensor t);
+void context_upload_to(const nf_context *context, nf_tensor t, const float *host);
 // An array of the host as ops see it: itself where memory is one, else a copy in the context. Dry: NULL, counted.
 const void *context_upload(nf_context *context, const void *host, size_t bytes);
 #define CONTEXT_1(context, a) context_tensor(context, 1, a, 1, 1, 1)
 #define CONTEXT_2(context, a, b) context_tensor(context, 2, a, b, 1, 1)
 #define CONTEXT_3(context, a, b, c) context_tensor(context, 3, a, b, c, 1)
+#define CONTEXT_NARROW_3(context, a, b, c) context_narrow(context, 3, a, b, c, 1)
 #define CONTEXT_4(context, a, b, c, d) context_tensor(context, 4, a, b, c, d)
 
 // A part of a run that is done again and again with the same arguments at the same addresses: run plainly the first

@@ -23,7 +23,7 @@ int64_t flops_triangle_attention(const op_triangle_attention *a) {
   return 2 * n * n * (tensor_count(a->w_bias) + 5 * c * hd + 2 * n * hd);
 }
 
-int64_t flops_pair_logits(const op_pair_logits *a) { return 2 * tensor_rows(a->x) * tensor_count(a->w); }
+int64_t flops_pair_logits(const op_pair_logits *a) { return 2 * tensor_rows(a->x) * a->w.shape[0] * pair_logits_heads(a); }
 
 int64_t flops_attention(const op_attention *a) {
   int64_t m = tensor_rows(a->x), c = tensor_last(a->x), hd = tensor_count(a->wq) / c;

@@ -91,11 +91,23 @@ typedef struct {
 
 // out[b, h, k, q] = norm(x[b, q, k]) w[:, h]: keys before queries, as attention reads them.
 typedef struct {
-  nf_tensor x;  // (B, Q, K, C)
+  nf_tensor x;     // (B, Q, K, C); or (1, Q, K, any), as keep_rows wrote it
+  bool kept_rows;  // the latter; the norm then has no offset
   op_norm norm;
-  nf_tensor w;    // (C, H)
-  nf_tensor out;  // (B, H, K, Q)
+  nf_tensor w;             // (C, all heads)
+  int first_head, n_head;  // those wanted of them; n_head 0: all
+  nf_tensor mask;          // (N): of keys, for the device's own form of logits; or none
+  nf_tensor out;           // (B, H, K, Q); with a mask (H, kept_logits of the device), as keep_logits writes it
 } op_pair_logits;
+static inline int64_t pair_logits_heads(const op_pair_logits *a) {
+  return a->n_head ? a->n_head : tensor_count(a->w) / a->w.shape[0];
+}
+
+// Rows in the form in which this device's pair_logits reads them fastest: normalised but for the scale.
+typedef struct {
+  nf_tensor x;    // (M, C)
+  nf_tensor out;  // (M, kept_rows of the device)
+} op_keep_rows;
 
 // Self-attention over the tokens of each sample: x += gate * ((sigmoid(h wg) * softmax(q k / sqrt(D) + logits) v) wo).
 typedef struct {
@@ -256,7 +268,8 @@ typedef struct {
 typedef struct {
   nf_tensor row, col;       // (S Q, c): from each atom as a query, as a key
   nf_tensor col_none;       // (c): that of a key that is gathered from nowhere
-  nf_tensor token_pair;     // (N N, c) or none
+  nf_tensor token_pair;     // (n, N, c): of query tokens from first_token on, or none. Only the rows of y of these tokens
+  int64_t first_token;      // are written, and with token 0 those without any
   const int32_t *query_token, *key_token;  // (S, Q), (S, K): negative: none
   const int32_t *key_index;                // (S, K): row of `col`, or -1
   nf_tensor positions;                     // (S Q, 3)
@@ -309,6 +322,17 @@ struct nf_ops {
   void (*upload)(void *to, const void *from, size_t bytes);    // host to device
   void (*download)(void *to, const void *from, size_t bytes);  // device to host
   bool host_memory;                 // host and device memory are one: weights need no copy
+  // Are pair, template and MSA representations bf16 here, as the reference has them? NULL or false: float, like all else.
+  // Ops take them as: x of linear, layer_norm, transition, triangle_multiply, triangle_attention, pair_logits and scale; y of
+  // linear, layer_norm, scale, distance_embed and template_embed; the pair of outer_sum, relative_embed, relative_concat,
+  // outer_product_mean and pair_average; x of add_rows; every msa. Where a tensor is read and written, it is one and the same.
+  bool (*narrow)(void);
+  // Memory of the host in which tensors wait for which the device has no room beside what is worked on: NULL if there is none
+  // left. Copies to and from it keep their place among the ops, and nobody waits for them. Not with host_memory.
+  void *(*host_allocate)(size_t bytes);
+  void (*host_release)(void *memory);  // NULL is fine
+  void (*put_away)(void *host, const void *device, size_t bytes);
+  void (*bring_back)(void *device, const void *host, size_t bytes);
   // What lies there will not change until it is released (weights): a device may keep forms of it of its own.
   void (*keep)(const void *memory, size_t bytes);
   // From here on what ops launch is recorded, not run; false: this device does not record, and ops run as ever.
@@ -329,6 +353,9 @@ struct nf_ops {
   // Floats that a head's logits of n tokens take in that form, for c channels in heads of d; 0: there is none.
   int64_t (*kept_logits)(int64_t n, int64_t c, int64_t d);
   void (*keep_logits)(nf_context *context, const op_keep_logits *a);
+  // Floats that a row of c channels takes as keep_rows writes it; 0: there is no such form.
+  int64_t (*kept_rows)(int64_t c);
+  void (*keep_rows)(nf_context *context, const op_keep_rows *a);
   void (*atom_attention)(nf_context *context, const op_atom_attention *a);
   void (*outer_product_mean)(nf_context *context, const op_outer_product_mean *a);
   void (*pair_average)(nf_context *context, const op_pair_average *a);

@@ -96,7 +96,7 @@ TEST(peak_is_counted) {
       nf_arena_reset(arena, mark);
     }
     distogram_output distogram;
-    REQUIRE_OK(distogram_run(model, &batch, &trunk, arena, &distogram));
+    REQUIRE_OK(distogram_run(model, &batch, &trunk, true, arena, &distogram));
     int n_subset = (sizes[s][0] * 8 + 31) / 32;
     double counted = (double)model_peak_bytes(model, sizes[s][0], n_subset, sizes[s][1], sizes[s][2]);
     double taken = (double)(counted_peak > nf_arena_peak(arena) ? counted_peak : nf_arena_peak(arena));

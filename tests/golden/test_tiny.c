@@ -49,7 +49,7 @@ TEST(trunk) {
                            .key = golden_key(golden_find(golden.arrays, golden.n, "trunk_key"))};
   REQUIRE_OK(trunk_run(model, &batch, &options, arena, &trunk));
   distogram_output d;
-  REQUIRE_OK(distogram_run(model, &batch, &trunk, arena, &d));
+  REQUIRE_OK(distogram_run(model, &batch, &trunk, true, arena, &d));
   int64_t square[3] = {batch.n_token, batch.n_token, d.n_bins};
   golden_seam(&golden, "contact_probs", NF_F32, 2, square, d.contact_probs);
   golden_seam(&golden, "distogram_logits", NF_F32, 3, square, d.logits);

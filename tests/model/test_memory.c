@@ -1,4 +1,4 @@
-// The same result resident and in pieces, bit for bit; stages left and taken up again; plans.
+// The same result resident, in pieces and with parts on the host, bit for bit; stages left and taken up again; plans.
 #include "base/memory.h"
 #include "model/network.h"
 #include "model/plan.h"
@@ -23,6 +23,7 @@ typedef struct {
   nf_arena *arena;
   nf_batch batch;
   trunk_output trunk;
+  trunk_arrays arrays;
   distogram_output distogram;
   float *positions;
   confidence_output confidence;
@@ -30,8 +31,30 @@ typedef struct {
 
 enum { SAMPLES = 3, STEPS = 3 };
 
+// Two templates: helices of different widths.
+static void make_templates(nf_batch *b) {
+  enum { ATOMS = 5 };
+  for (int k = 0; k < 2; k++)
+    for (int i = 0; i < b->n_token; i++) {
+      size_t row = (size_t)k * (size_t)b->n_token + (size_t)i;
+      b->template_aatype[row] = b->aatype[i];
+      for (size_t a = 0; a < ATOMS; a++) {
+        double angle = 1.745 * i + 0.6 * (double)a, radius = 2.3 + 0.5 * k + 0.3 * (double)a;
+        float *at = b->template_atom_positions + (row * (size_t)b->n_slot + a) * 3;
+        at[0] = (float)(radius * cos(angle)), at[1] = (float)(radius * sin(angle)), at[2] = 1.5f * (float)i + 0.4f * (float)a;
+        b->template_atom_mask[row * (size_t)b->n_slot + a] = 1;
+      }
+    }
+}
+
+static void free_outcome(outcome *o) {
+  trunk_free(&o->trunk);
+  nf_arena_free(o->arena);
+}
+
 // A whole run on made-up tokens, under a plan and with a keeper, if given.
-static nf_status run(int n_token, const memory_plan *plan, const nf_keeper *keeper, outcome *o) {
+static nf_status run_with(int n_token, bool templates, const memory_plan *plan, const nf_keeper *keeper, outcome *o) {
+  *o = (outcome){0};
   o->arena = nf_arena_create();
   model_made_up_batch(n_token, 5, o->arena, &o->batch);
   // Some tokens are padding, and chains differ.
@@ -39,12 +62,18 @@ static nf_status run(int n_token, const memory_plan *plan, const nf_keeper *keep
     o->batch.asym_id[i] = 1 + (i > n_token / 2);
     o->batch.seq_mask[i] = i < n_token - 2;
   }
+  if (templates) make_templates(&o->batch);
   trunk_options options = {.num_recycles = 1, .num_msa = 4, .key = {{0, 1}}, .keeper = keeper, .plan = plan};
   NF_TRY(trunk_run(model, &o->batch, &options, o->arena, &o->trunk));
-  NF_TRY(distogram_run(model, &o->batch, &o->trunk, o->arena, &o->distogram));
+  NF_TRY(distogram_run(model, &o->batch, &o->trunk, true, o->arena, &o->distogram));
   diffusion_options sampling = {.steps = STEPS, .n_samples = SAMPLES, .key = {{0, 2}}, .keeper = keeper};
   NF_TRY(diffusion_run(model, &o->batch, &o->trunk, &sampling, o->arena, &o->positions));
-  return confidence_run(model, &o->batch, &o->trunk, o->positions, NULL, o->arena, &o->confidence);
+  NF_TRY(confidence_run(model, &o->batch, &o->trunk, o->positions, NULL, o->arena, &o->confidence));
+  o->arrays = trunk_on_host(&o->trunk, o->arena);
+  return NF_OK;
+}
+static nf_status run(int n_token, const memory_plan *plan, const nf_keeper *keeper, outcome *o) {
+  return run_with(n_token, false, plan, keeper, o);
 }
 
 static void check_same(const outcome *a, const outcome *b, const char *what) {
@@ -54,8 +83,8 @@ static void check_same(const outcome *a, const outcome *b, const char *what) {
     const float *a, *b;
     size_t bytes;
   } seams[] = {
-      {"single", a->trunk.single, b->trunk.single, n * (size_t)model_dimensions(model)->c_s * f},
-      {"pair", a->trunk.pair, b->trunk.pair, n * n * (size_t)model_dimensions(model)->c_z * f},
+      {"single", a->arrays.single, b->arrays.single, n * (size_t)model_dimensions(model)->c_s * f},
+      {"pair", a->arrays.pair, b->arrays.pair, n * n * (size_t)model_dimensions(model)->c_z * f},
       {"contacts", a->distogram.contact_probs, b->distogram.contact_probs, n * n * f},
       {"positions", a->positions, b->positions, SAMPLES * n * slots * 3 * f},
       {"pLDDT", a->confidence.predicted_lddt, b->confidence.predicted_lddt, n * slots * f},
@@ -75,16 +104,55 @@ TEST(pieces_give_the_same_bits) {
     REQUIRE_OK(run(sizes[s], NULL, NULL, &resident));
     for (int i = 0; i < SAMPLES * sizes[s] * resident.batch.n_slot * 3; i++)
       if (!isfinite(resident.positions[i])) test_fail(__FILE__, __LINE__, "position %d is not finite", i);
-    static const memory_plan plans[] = {{64, false, 0}, {128, true, 2}, {64, true, 1}};
+    static const memory_plan plans[] = {{.chunk_rows = 64},
+                                        {.chunk_rows = 128, .logits_remade = true, .samples_at_once = 2},
+                                        {.chunk_rows = 64, .logits_remade = true, .samples_at_once = 1, .logits_by_block = true}};
     for (size_t p = 0; p < sizeof plans / sizeof *plans; p++) {
       char what[64];
       snprintf(what, sizeof what, "%d tokens, plan %d", sizes[s], (int)p);
       REQUIRE_OK(run(sizes[s], &plans[p], NULL, &pieces));
       check_same(&resident, &pieces, what);
-      nf_arena_free(pieces.arena);
+      free_outcome(&pieces);
     }
-    nf_arena_free(resident.arena);
+    free_outcome(&resident);
   }
+}
+
+// The full-size network on a GPU, where more than pieces differs from plan to plan.
+TEST(plans_give_the_same_bits_on_a_gpu) {
+  if (!device_ops("cuda")) SKIP("no GPU");
+  nf_weights *full;
+  nf_model *tiny = model, *on_gpu;
+  char path[512];
+  const char *seeded = getenv("NATIVEFOLD_SEEDED_WEIGHTS");
+  if (seeded) snprintf(path, sizeof path, "%s", seeded);
+  else snprintf(path, sizeof path, "%s/full.nfw", test_dir());
+  if (!seeded) REQUIRE_OK(weights_write_random(test_source("data/manifest_full.tsv"), path));
+  REQUIRE_OK(weights_open(path, &full));
+  REQUIRE_OK(model_create(full, "cuda", &on_gpu));
+  model = on_gpu;
+  static const int sizes[] = {130, 600};
+  static const memory_plan plans[] = {
+      {0},
+      {.chunk_rows = 64},
+      {.chunk_rows = 192, .sum_away = true, .logits_remade = true},
+      {.chunk_rows = 320, .sum_away = true, .logits_remade = true, .pair_lent = true},
+      {.chunk_rows = 64, .sum_away = true, .logits_remade = true, .pair_lent = true, .logits_by_block = true}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    outcome resident, other;
+    REQUIRE_OK(run_with(sizes[s], true, NULL, NULL, &resident));
+    for (size_t p = 0; p < sizeof plans / sizeof *plans; p++) {
+      char what[64];
+      snprintf(what, sizeof what, "%d tokens, plan %d", sizes[s], (int)p);
+      REQUIRE_OK(run_with(sizes[s], true, &plans[p], NULL, &other));
+      check_same(&resident, &other, what);
+      free_outcome(&other);
+    }
+    free_outcome(&resident);
+  }
+  model = tiny;
+  model_free(on_gpu);
+  weights_close(full);
 }
 
 // A keeper in memory that stops the run at its `stop_at`th question, and goes on from there the next time.
@@ -128,7 +196,7 @@ static bool restore(void *context, stage_state *s) {
 
 TEST(stages_go_on_where_they_were_left) {
   if (!ready()) return;
-  static const memory_plan plan = {0, false, 2};
+  static const memory_plan plan = {.samples_at_once = 2};
   outcome whole, pieces;
   memory_keeper counter = {.stop_at = -1};
   REQUIRE_OK(run(33, &plan, &(nf_keeper){&counter, restore, wanted, keep}, &whole));
@@ -139,14 +207,14 @@ TEST(stages_go_on_where_they_were_left) {
     nf_keeper keeper = {&k, restore, wanted, keep};
     CHECK_INT(run(33, &plan, &keeper, &pieces), NF_FAILED);
     CHECK(strstr(nf_message(), "stopped") != NULL);
-    nf_arena_free(pieces.arena);
+    free_outcome(&pieces);
     k.stop_at = -1;
     int before = k.asked;
     REQUIRE_OK(run(33, &plan, &keeper, &pieces));
     CHECK_INT(k.asked, counter.asked);  // nothing was done twice, nothing left out
     CHECK(before == stop);
     check_same(&whole, &pieces, "taken up again");
-    nf_arena_free(pieces.arena);
+    free_outcome(&pieces);
     for (int s = 0; s < 2; s++)
       for (int p = 0; p < SAMPLES; p++)
         for (int i = 0; i < 3; i++) free(k.kept[s][p].arrays[i]);
@@ -154,7 +222,7 @@ TEST(stages_go_on_where_they_were_left) {
   for (int s = 0; s < 2; s++)
     for (int p = 0; p < SAMPLES; p++)
       for (int i = 0; i < 3; i++) free(counter.kept[s][p].arrays[i]);
-  nf_arena_free(whole.arena);
+  free_outcome(&whole);
 }
 
 TEST(plans_fit_or_are_refused) {

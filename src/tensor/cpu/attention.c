@@ -7,8 +7,9 @@
 
 PLAIN_OP(pair_logits) {
   context->flops += flops_pair_logits(a);
-  int64_t n_b = a->x.shape[0], n_q = a->x.shape[1], n_k = a->x.shape[2], c = a->x.shape[3],
-          n_head = tensor_count(a->w) / c;
+  NF_ASSERT(!a->kept_rows && !tensor_given(a->mask));
+  int64_t n_b = a->x.shape[0], n_q = a->x.shape[1], n_k = a->x.shape[2], c = a->x.shape[3], all = tensor_count(a->w) / c,
+          n_head = pair_logits_heads(a);
   size_t mark = context_here(context);
   float *h = plain_alloc(context, c);
   if (!context->dry)
@@ -17,7 +18,8 @@ PLAIN_OP(pair_logits) {
         for (int64_t k = 0; k < n_k; k++) {
           plain_norm_row(&a->norm, c, a->x.data + ((b * n_q + q) * n_k + k) * c, h);
           for (int64_t head = 0; head < n_head; head++)
-            a->out.data[((b * n_head + head) * n_k + k) * n_q + q] = (float)plain_dot(c, h, a->w.data + head, n_head);
+            a->out.data[((b * n_head + head) * n_k + k) * n_q + q] =
+                (float)plain_dot(c, h, a->w.data + a->first_head + head, all);
         }
   context_reset(context, mark);
 }
@@ -116,9 +118,10 @@ PLAIN_OP(atom_attention) {
 
 CPU_OP(pair_logits) {
   context->flops += flops_pair_logits(a);
+  NF_ASSERT(!a->kept_rows && !tensor_given(a->mask));
   const cpu_kernels *kernels = cpu_best();
-  int64_t n_b = a->x.shape[0], n_q = a->x.shape[1], n_k = a->x.shape[2], c = a->x.shape[3],
-          n_head = tensor_count(a->w) / c;
+  int64_t n_b = a->x.shape[0], n_q = a->x.shape[1], n_k = a->x.shape[2], c = a->x.shape[3], all = tensor_count(a->w) / c,
+          n_head = pair_logits_heads(a);
   int64_t width = cpu_min(n_q, 192), parts = (n_q + width - 1) / width, stride;
   size_t mark = context_here(context);
   float *scratch = cpu_thread_scratch(context, width * (c + n_head) + cpu_packed_size(kernels, c, width), &stride);
@@ -132,7 +135,7 @@ CPU_OP(pair_logits) {
           kernels->layer_norm(m, c, a->x.data + ((b * n_q + first) * n_k + k) * c, n_k * c, a->norm.scale.data,
                               a->norm.offset.data, h, c);
           kernels->pack(c, m, h, 1, c, packed, 0, (m + kernels->nr - 1) / kernels->nr);
-          kernels->gemm(n_head, m, c, a->w.data, 1, n_head, packed, out, m, false);
+          kernels->gemm(n_head, m, c, a->w.data + a->first_head, 1, all, packed, out, m, false);
           for (int64_t head = 0; head < n_head; head++)
             memcpy(a->out.data + ((b * n_head + head) * n_k + k) * n_q + first, out + head * m,
                    (size_t)m * sizeof(float));
@@ -282,3 +285,5 @@ CPU_OP(atom_attention) {
 
 int64_t cpu_kept_logits(int64_t n, int64_t c, int64_t d) { return 0; }
 CPU_OP(keep_logits) { NF_ASSERT(false); }
+int64_t cpu_kept_rows(int64_t c) { return 0; }
+CPU_OP(keep_rows) { NF_ASSERT(false); }

@@ -21,6 +21,8 @@ CPU_OP(pair_logits);
 CPU_OP(attention);
 CPU_OP(keep_logits);  // never called: there is no form of its own
 int64_t cpu_kept_logits(int64_t n, int64_t c, int64_t d);
+CPU_OP(keep_rows);  // likewise
+int64_t cpu_kept_rows(int64_t c);
 CPU_OP(atom_attention);
 CPU_OP(outer_product_mean);
 CPU_OP(pair_average);

@@ -236,9 +236,12 @@ CPU_OP(atom_pair) {
   int64_t stride;
   float *scratch = cpu_thread_scratch(context, 2 * c, &stride);
   if (!context->dry) {
-    int64_t n_token = tensor_given(a->token_pair) ? a->token_pair.shape[0] : 0;
-    PARALLEL
+    int64_t n_row = tensor_given(a->token_pair) ? a->token_pair.shape[0] : 0, n_token = n_row ? a->token_pair.shape[1] : 0;
+    // The queries of some tokens lie together: threads take a few in turn.
+#pragma omp parallel for schedule(dynamic, 4) num_threads(context->n_threads)
     for (int64_t query = 0; query < n_s * n_q; query++) {
+      int64_t token = (a->query_token[query] > 0 ? a->query_token[query] : 0) - a->first_token;
+      if (n_row && (token < 0 || token >= n_row)) continue;
       float *first = scratch + omp_get_thread_num() * stride, *second = first + c;
       const float zero[3] = {0};
       for (int64_t l = 0; l < n_k; l++) {
@@ -247,8 +250,8 @@ CPU_OP(atom_pair) {
         float *y = a->y.data + (query * n_k + l) * c;
         const float *row = a->row.data + query * c, *col = from < 0 ? a->col_none.data : a->col.data + from * c;
         for (int64_t e = 0; e < c; e++) y[e] = row[e] + col[e];
-        if (n_token && a->query_token[query] >= 0 && a->key_token[key] >= 0) {
-          const float *pair = a->token_pair.data + (a->query_token[query] * n_token + a->key_token[key]) * c;
+        if (n_row && a->query_token[query] >= 0 && a->key_token[key] >= 0) {
+          const float *pair = a->token_pair.data + (token * n_token + a->key_token[key]) * c;
           for (int64_t e = 0; e < c; e++) y[e] += pair[e];
         }
         if (a->query_space[query] == a->key_space[key]) {

@@ -2,6 +2,7 @@
 #include "tensor/cuda/blas.cuh"
 #include "tensor/cuda/flash.cuh"
 #include "tensor/cuda/gemm.cuh"
+#include "tensor/cuda/narrow.cuh"
 #include "tensor/cuda/panel.cuh"
 #include "tensor/cuda/rows.cuh"
 #include "tensor/cuda/token.cuh"
@@ -18,24 +19,37 @@ struct put_logits {
 };
 
 CUDA_OP(pair_logits) {
-  context->flops += flops_pair_logits(a);
-  int64_t n_q = a->x.shape[1], n_k = a->x.shape[2], c = a->x.shape[3], n_head = tensor_count(a->w) / c,
-          m = tensor_rows(a->x);
+  if (half_pair_logits(context, a)) return;
+  int64_t n_q = a->x.shape[1], n_k = a->x.shape[2], c = a->x.shape[3], all = tensor_count(a->w) / c,
+          n_head = pair_logits_heads(a), m = tensor_rows(a->x);
   size_t mark = context_here(context);
-  if (cuda_bf16(context) && (c == 64 || c == 128) && n_head <= 16) {
-    bf16 *w = scratch<bf16>(context, c * 16);
+  NF_ASSERT(!a->kept_rows && !a->out.narrow);
+  if (tensor_given(a->mask)) {  // plain, then into the other form
+    op_pair_logits plain = *a;
+    plain.mask = nf_tensor{};
+    plain.out = CONTEXT_4(context, 1, n_head, n_k, n_q);
+    cuda_pair_logits(context, &plain);
+    op_keep_logits keep = {};
+    keep.logits = tensor_3(plain.out.data, n_head, n_k, n_q), keep.mask = a->mask, keep.out = a->out;
+    cuda_keep_logits(context, &keep);
+    context_reset(context, mark);
+    return;
+  }
+  context->flops += flops_pair_logits(a);
+  if (a->x.narrow && n_head == all && cuda_bf16(context) && (c == 64 || c == 128) && n_head <= 16) {
+    const bf16 *w = packed(context, c * 16, head_columns{n_head}, a->w.data);
     if (!context->dry) {
-      panel_pack_heads(a->w.data, c, n_head, 1.0f, w);
       logits_layout layout = {n_q, n_k, n_k, 1, n_q * n_k, n_q, n_k * n_q, n_head * n_k * n_q};
-      panel_logits(a->x.data, c, &a->norm, w, (int)n_head, a->x.shape[0], &layout, a->out.data);
+      panel_logits(narrow_data(a->x), c, &a->norm, w, (int)n_head, a->x.shape[0], &layout, a->out.data);
     }
     context_reset(context, mark);
     return;
   }
+  const float *x = widened(context, a->x).data;
   float2 *stats = scratch<float2>(context, m);
   if (!context->dry) {
-    make_stats(a->x.data, m, c, stats);
-    gemm(m, n_head, c, 1, left_norm(a->x.data, c, stats, &a->norm, NULL), right_rows(a->w.data, n_head),
+    make_stats(x, m, c, stats);
+    gemm(m, n_head, c, 1, left_norm(x, c, stats, &a->norm, NULL), right_rows(a->w.data + a->first_head, all),
          put_logits{a->out.data, n_q, n_k, n_head});
   }
   context_reset(context, mark);
@@ -51,6 +65,7 @@ struct token_attention {
 };
 
 CUDA_OP(attention) {
+  NF_ASSERT(!a->x.narrow && !a->logits.narrow);
   context->flops += flops_attention(a);
   if (half_attention(context, a)) return;
   int64_t n = a->mask.shape[0], c = tensor_last(a->x), m = tensor_rows(a->x), hd = tensor_count(a->wq) / c,
@@ -88,6 +103,7 @@ struct window_attention {
 };
 
 CUDA_OP(atom_attention) {
+  NF_ASSERT(!a->x.narrow && !a->logits.narrow);
   context->flops += flops_atom_attention(a);
   if (half_atom_attention(context, a)) return;
   int64_t n_s = a->logits.shape[0], heads = a->logits.shape[1], n_k = a->logits.shape[2], n_q = a->logits.shape[3],

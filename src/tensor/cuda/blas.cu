@@ -65,6 +65,15 @@ static cublasLtMatrixLayout_t layout(bool bf16_values, int64_t rows, int64_t col
 }
 
 // The library is column-major: what it sees are the transposes, so B comes first.
+static bool make_layouts(const blas_product *p, plan *ret) {
+  ret->b = p->b_transposed ? layout(p->bf16, p->k, p->n, p->ld_b, p->batches, p->batch_b)
+                           : layout(p->bf16, p->n, p->k, p->ld_b, p->batches, p->batch_b);
+  ret->a = p->a_transposed ? layout(p->bf16, p->m, p->k, p->ld_a, p->batches, p->batch_a)
+                           : layout(p->bf16, p->k, p->m, p->ld_a, p->batches, p->batch_a);
+  ret->c = layout(p->bf16, p->n, p->m, p->ld_c, p->batches, p->batch_c);
+  return ret->a && ret->b && ret->c;
+}
+
 static bool make_plan(const blas_product *p, plan *ret) {
   cublasLtMatmulDesc_t operation;
   if (p_cublasLtMatmulDescCreate(&operation, p->bf16 ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_32F_FAST_TF32, CUDA_R_32F) !=
@@ -74,24 +83,30 @@ static bool make_plan(const blas_product *p, plan *ret) {
   p_cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first);
   p_cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second);
   ret->operation = operation;
-  ret->b = p->b_transposed ? layout(p->bf16, p->k, p->n, p->ld_b, p->batches, p->batch_b)
-                           : layout(p->bf16, p->n, p->k, p->ld_b, p->batches, p->batch_b);
-  ret->a = p->a_transposed ? layout(p->bf16, p->m, p->k, p->ld_a, p->batches, p->batch_a)
-                           : layout(p->bf16, p->k, p->m, p->ld_a, p->batches, p->batch_a);
-  ret->c = layout(p->bf16, p->n, p->m, p->ld_c, p->batches, p->batch_c);
-  if (!ret->a || !ret->b || !ret->c) return false;
   cublasLtMatmulPreference_t preference;
   if (p_cublasLtMatmulPreferenceCreate(&preference) != CUBLAS_STATUS_SUCCESS) return false;
   p_cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
                                          sizeof workspace_bytes);
+  uint32_t no_parts = CUBLASLT_REDUCTION_SCHEME_NONE;  // k in one go: else the order of sums depends on the shape
+  if (p->whole_m)
+    p_cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &no_parts, sizeof no_parts);
+  blas_product whole = *p;
+  if (p->whole_m) {
+    whole.m = p->whole_m, whole.n = p->whole_n;
+    const int64_t row_a = p->a_transposed ? whole.m : whole.k, row_b = p->b_transposed ? whole.k : whole.n;
+    whole.ld_a = whole.ld_a > row_a ? whole.ld_a : round_up(row_a, 16);
+    whole.ld_b = whole.ld_b > row_b ? whole.ld_b : round_up(row_b, 16);
+    whole.ld_c = whole.ld_c > whole.n ? whole.ld_c : round_up(whole.n, 16);
+  }
   cublasLtMatmulHeuristicResult_t result;
   int found = 0;
-  cublasStatus_t status = p_cublasLtMatmulAlgoGetHeuristic(handle, operation, ret->b, ret->a, ret->c, ret->c, preference, 1,
-                                                           &result, &found);
+  cublasStatus_t status = CUBLAS_STATUS_NOT_SUPPORTED;
+  if (make_layouts(&whole, ret))
+    status = p_cublasLtMatmulAlgoGetHeuristic(handle, operation, ret->b, ret->a, ret->c, ret->c, preference, 1, &result, &found);
   p_cublasLtMatmulPreferenceDestroy(preference);
   if (status != CUBLAS_STATUS_SUCCESS || found == 0) return false;
   ret->algorithm = result.algo;
-  return true;
+  return make_layouts(p, ret);
 }
 
 bool blas(const blas_product *p) {
@@ -107,7 +122,8 @@ bool blas(const blas_product *p) {
     const blas_product *k = &plans[i].key;
     if (k->m == p->m && k->n == p->n && k->k == p->k && k->batches == p->batches && k->ld_a == p->ld_a && k->ld_b == p->ld_b &&
         k->ld_c == p->ld_c && k->batch_a == p->batch_a && k->batch_b == p->batch_b && k->batch_c == p->batch_c &&
-        k->a_transposed == p->a_transposed && k->b_transposed == p->b_transposed && k->bf16 == p->bf16 && k->add == p->add)
+        k->a_transposed == p->a_transposed && k->b_transposed == p->b_transposed && k->bf16 == p->bf16 && k->add == p->add &&
+        k->whole_m == p->whole_m && k->whole_n == p->whole_n)
       break;
     i++;
   }

@@ -5,7 +5,7 @@
 #include "tensor/cuda/common.cuh"
 
 // C (m, n) = A (m, k) B (k, n), row-major; += if add. Strides between rows and between batches, in elements.
-typedef struct {
+struct blas_product {
   int64_t m, n, k, batches;
   const void *a, *b;
   void *c;
@@ -14,7 +14,10 @@ typedef struct {
   bool b_transposed;  // B lies as (n, k)
   bool bf16;          // operands and result; else fp32, multiplied in TF32
   bool add;
-} blas_product;
+  // Where this is a piece of a product: that product's m and n, so that all pieces are made by one algorithm and add up in
+  // one order. 0: m and n.
+  int64_t whole_m = 0, whole_n = 0;
+};
 
 // False if the library is absent or does not take this product: then nothing has been done.
 bool blas(const blas_product *p);

@@ -44,6 +44,8 @@ CUDA_OP(pair_logits);
 CUDA_OP(attention);
 CUDA_OP(keep_logits);
 extern "C" int64_t cuda_kept_logits(int64_t n, int64_t c, int64_t d);
+CUDA_OP(keep_rows);
+extern "C" int64_t cuda_kept_rows(int64_t c);
 CUDA_OP(atom_attention);
 CUDA_OP(outer_product_mean);
 CUDA_OP(pair_average);
@@ -125,10 +127,35 @@ static __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
 }
 static __device__ __forceinline__ float bf16_low(uint32_t v) { return __uint_as_float(v << 16); }
 static __device__ __forceinline__ float bf16_high(uint32_t v) { return __uint_as_float(v & 0xffff0000u); }
+// Eight consecutive values in one load or store.
+static __device__ __forceinline__ void unpack_eight(uint4 words, float v[8]) {
+  const uint32_t w[4] = {words.x, words.y, words.z, words.w};
+#pragma unroll
+  for (int e = 0; e < 4; e++) v[2 * e] = bf16_low(w[e]), v[2 * e + 1] = bf16_high(w[e]);
+}
+static __device__ __forceinline__ uint4 pack_eight(const float v[8]) {
+  return uint4{pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]), pack_bf16(v[4], v[5]), pack_bf16(v[6], v[7])};
+}
+static __device__ __forceinline__ void add_eight(bf16 *to, const float v[8]) {
+  float sum[8];
+  unpack_eight(*(const uint4 *)to, sum);
+#pragma unroll
+  for (int e = 0; e < 8; e++) sum[e] += v[e];
+  *(uint4 *)to = pack_eight(sum);
+}
 static __device__ __forceinline__ float exp2_fast(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+}
+
+// Places of channels in packed operands: each thread of a quad has 8 consecutive channels of a group of 32, so that a row's
+// values come and go 16 bytes at a time. The channel that packed place p holds, and the place of a channel.
+static __host__ __device__ __forceinline__ int panel_column(int p) {
+  return p / 32 * 32 + p % 8 / 2 * 8 + p % 32 / 8 * 2 + p % 2;
+}
+static __host__ __device__ __forceinline__ int panel_place(int channel) {
+  return channel / 32 * 32 + channel % 8 / 2 * 8 + channel % 32 / 8 * 2 + channel % 2;
 }
 
 static __device__ __forceinline__ uint32_t shared_address(const void *p) { return (uint32_t)__cvta_generic_to_shared(p); }

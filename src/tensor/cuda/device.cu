@@ -136,6 +136,25 @@ static void download(void *to, const void *from, size_t bytes) {
   }
 }
 
+// Page-locked, so that the card reaches it at the full rate of its bus.
+static void *host_allocate(size_t bytes) {
+  void *memory = NULL;
+  if (cudaHostAlloc(&memory, bytes, cudaHostAllocDefault) == cudaSuccess) return memory;
+  cudaGetLastError();
+  return NULL;
+}
+static void host_release(void *memory) {
+  if (!memory) return;
+  CUDA_CHECK(cudaStreamSynchronize(cuda_stream));
+  CUDA_CHECK(cudaFreeHost(memory));
+}
+static void put_away(void *host, const void *device, size_t bytes) {
+  CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, cuda_stream));
+}
+static void bring_back(void *device, const void *host, size_t bytes) {
+  CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, cuda_stream));
+}
+
 // ---- Recordings: what a body launches, as a graph.
 static bool record(void) {
   recording = true;
@@ -156,6 +175,8 @@ static void forget(void *graph) {
   CUDA_CHECK(cudaStreamSynchronize(cuda_stream));
   CUDA_CHECK(cudaGraphExecDestroy((cudaGraphExec_t)graph));
 }
+
+static bool narrow(void) { return !cuda_fp32; }
 
 __global__ void probe_kernel() {}
 
@@ -218,6 +239,11 @@ static void fill_table(void) {
   table.upload = upload;
   table.download = download;
   table.host_memory = false;
+  table.narrow = narrow;
+  table.host_allocate = host_allocate;
+  table.host_release = host_release;
+  table.put_away = put_away;
+  table.bring_back = bring_back;
   table.keep = pack_keep;
   table.record = record;
   table.recorded = recorded;
@@ -227,7 +253,7 @@ static void fill_table(void) {
   table.memory_room = memory_room;
 #define FILL(op) table.op = cuda_##op
   FILL(layer_norm), FILL(linear), FILL(linears), FILL(transition), FILL(triangle_multiply), FILL(triangle_attention), FILL(pair_logits);
-  FILL(attention), FILL(kept_logits), FILL(keep_logits), FILL(atom_attention), FILL(outer_product_mean), FILL(pair_average), FILL(gather), FILL(copy_columns);
+  FILL(attention), FILL(kept_logits), FILL(keep_logits), FILL(kept_rows), FILL(keep_rows), FILL(atom_attention), FILL(outer_product_mean), FILL(pair_average), FILL(gather), FILL(copy_columns);
   FILL(scale), FILL(outer_sum), FILL(relative_embed), FILL(relative_concat), FILL(add_rows), FILL(msa_embed);
   FILL(distance_embed), FILL(template_embed), FILL(atom_embed), FILL(atom_pair), FILL(atoms_to_tokens), FILL(expectation);
   FILL(augment), FILL(add_normals);

@@ -1,5 +1,25 @@
 // Ops that build features, move rows about and read heads out.
-#include "tensor/cuda/common.cuh"
+#include "tensor/cuda/narrow.cuh"
+
+// One warp: value l of row r, of c, becomes f(l, what it was). Two at a time where the row has as many.
+template <class F>
+static __device__ __forceinline__ void change_row(cells to, int64_t r, int64_t c, int lane, const F &f) {
+  if (c % 2) {
+    for (int64_t l = lane; l < c; l += 32) to.put(r * c + l, f(l, to.get(r * c + l)));
+  } else if (to.narrow) {
+    uint32_t *two = (uint32_t *)to.data + r * c / 2;
+    for (int64_t l = lane; l < c / 2; l += 32) {
+      uint32_t was = two[l];
+      two[l] = pack_bf16(f(2 * l, bf16_low(was)), f(2 * l + 1, bf16_high(was)));
+    }
+  } else {
+    float2 *two = (float2 *)to.data + r * c / 2;
+    for (int64_t l = lane; l < c / 2; l += 32) {
+      float2 was = two[l];
+      two[l] = float2{f(2 * l, was.x), f(2 * l + 1, was.y)};
+    }
+  }
+}
 
 struct gather_value {
   op_gather a;
@@ -12,6 +32,7 @@ struct gather_value {
   }
 };
 CUDA_OP(gather) {
+  NF_ASSERT(!a->x.narrow && !a->y.narrow);
   if (context->dry) return;
   launch_each(tensor_count(a->y),
               gather_value{*a, (uint32_t)tensor_last(a->y), (uint32_t)a->y.shape[1], (uint32_t)a->x.shape[1]});
@@ -26,6 +47,7 @@ struct copy_value {
   }
 };
 CUDA_OP(copy_columns) {
+  NF_ASSERT(!a->x.narrow && !a->y.narrow);
   if (context->dry) return;
   int64_t c = tensor_last(a->x);
   launch_each(tensor_rows(a->y) * c, copy_value{*a, c, tensor_last(a->y)});
@@ -33,37 +55,47 @@ CUDA_OP(copy_columns) {
 
 struct scale_value {
   op_scale a;
+  cells x, y;
   uint32_t c, m_x, p;
   __device__ void operator()(int64_t at) const {
     uint32_t r = (uint32_t)(at / c), l = (uint32_t)(at % c);
-    float factor = a.factor * (p ? a.row_factor.data[r % p] : 1.0f), v = factor * a.x.data[(int64_t)(r % m_x) * c + l];
-    a.y.data[at] = a.add ? a.y.data[at] + v : v;
+    float factor = a.factor * (p ? a.row_factor.data[r % p] : 1.0f), v = factor * x.get((int64_t)(r % m_x) * c + l);
+    y.put(at, a.add ? y.get(at) + v : v);
   }
 };
 CUDA_OP(scale) {
   if (context->dry) return;
   // Zeros, whatever x holds: memory that nothing has written yet may hold what is not a number.
   if (a->factor == 0 && !a->add) {
-    CUDA_CHECK(cudaMemsetAsync(a->y.data, 0, (size_t)tensor_count(a->y) * sizeof(float), cuda_stream));
+    CUDA_CHECK(cudaMemsetAsync(a->y.data, 0, (size_t)tensor_bytes(a->y), cuda_stream));
+    return;
+  }
+  if (a->factor == 1 && !a->add && !tensor_given(a->row_factor) && a->x.narrow == a->y.narrow &&
+      tensor_count(a->x) == tensor_count(a->y)) {
+    if (a->x.data != a->y.data)
+      CUDA_CHECK(cudaMemcpyAsync(a->y.data, a->x.data, (size_t)tensor_bytes(a->y), cudaMemcpyDeviceToDevice, cuda_stream));
     return;
   }
   launch_each(tensor_count(a->y),
-              scale_value{*a, (uint32_t)tensor_last(a->y), (uint32_t)tensor_rows(a->x),
+              scale_value{*a, cells_of(a->x), cells_of(a->y), (uint32_t)tensor_last(a->y), (uint32_t)tensor_rows(a->x),
                           tensor_given(a->row_factor) ? (uint32_t)tensor_count(a->row_factor) : 0u});
 }
 
-struct outer_value {
-  op_outer_sum a;
-  uint32_t n, c;
-  __device__ void operator()(int64_t at) const {
-    uint32_t l = (uint32_t)(at % c), ij = (uint32_t)(at / c);
-    float v = a.left.data[(int64_t)(ij / n) * c + l] + a.right.data[(int64_t)(ij % n) * c + l];
-    a.pair.data[at] = a.add ? a.pair.data[at] + v : v;
+struct outer_row {
+  const float *left, *right;
+  bool add;
+  cells pair;
+  int64_t n, c;
+  __device__ void operator()(int64_t ij, int lane) const {
+    const float *x = left + (uint32_t)ij / (uint32_t)n * c, *y = right + (uint32_t)ij % (uint32_t)n * c;
+    change_row(pair, ij, c, lane, [&](int64_t l, float was) { return add ? was + (x[l] + y[l]) : x[l] + y[l]; });
   }
 };
 CUDA_OP(outer_sum) {
+  NF_ASSERT(!a->left.narrow && !a->right.narrow);
   if (context->dry) return;
-  launch_each(tensor_count(a->pair), outer_value{*a, (uint32_t)a->pair.shape[0], (uint32_t)a->pair.shape[2]});
+  launch_warps(tensor_rows(a->pair),
+               outer_row{a->left.data, a->right.data, a->add, cells_of(a->pair), a->pair.shape[0], a->pair.shape[2]});
 }
 
 static __device__ int clip(int x, int most) { return x < 0 ? 0 : x > most ? most : x; }
@@ -85,25 +117,26 @@ static __device__ void relative_classes(const op_relative &r, int64_t i, int64_t
 
 struct relative_row {
   op_relative_embed a;
+  cells pair;
   int64_t n, c;
   __device__ void operator()(int64_t ij, int lane) const {
     int classes[4];
     relative_classes(a.relative, (uint32_t)ij / (uint32_t)n, (uint32_t)ij % (uint32_t)n, classes);
-    for (int64_t l = lane; l < c; l += 32) {
-      float v = a.pair.data[ij * c + l];
+    change_row(pair, ij, c, lane, [&](int64_t l, float v) {
       for (int s = 0; s < 4; s++)
         if (classes[s] >= 0) v += a.w.data[classes[s] * c + l];
-      a.pair.data[ij * c + l] = v;
-    }
+      return v;
+    });
   }
 };
 CUDA_OP(relative_embed) {
   if (context->dry) return;
-  launch_warps(tensor_rows(a->pair), relative_row{*a, a->pair.shape[0], a->pair.shape[2]});
+  launch_warps(tensor_rows(a->pair), relative_row{*a, cells_of(a->pair), a->pair.shape[0], a->pair.shape[2]});
 }
 
 struct concat_row {
   op_relative_concat a;
+  cells pair;
   int64_t n, c;
   __device__ void operator()(int64_t ij, int lane) const {
     int classes[4];
@@ -112,29 +145,35 @@ struct concat_row {
     for (int64_t l = lane; l < wide; l += 32) {
       int k = (int)(l - c);
       a.out.data[ij * wide + l] =
-          l < c ? a.pair.data[(i * n + j) * c + l]
+          l < c ? pair.get((i * n + j) * c + l)
                 : (k == classes[0] || k == classes[1] || k == classes[2] || k == classes[3] ? 1.0f : 0.0f);
     }
   }
 };
 CUDA_OP(relative_concat) {
+  NF_ASSERT(!a->out.narrow);
   if (context->dry) return;
-  launch_warps(a->n * a->pair.shape[0], concat_row{*a, a->pair.shape[0], a->pair.shape[2]});
+  launch_warps(a->n * a->pair.shape[0], concat_row{*a, cells_of(a->pair), a->pair.shape[0], a->pair.shape[2]});
 }
 
 struct add_row {
   op_add_rows a;
+  cells x;
   int64_t c;
-  __device__ void operator()(int64_t at) const { a.x.data[a.index[at / c] * c + at % c] += a.w.data[at % c]; }
+  __device__ void operator()(int64_t at) const {
+    int64_t to = a.index[at / c] * c + at % c;
+    x.put(to, x.get(to) + a.w.data[at % c]);
+  }
 };
 CUDA_OP(add_rows) {
   if (context->dry) return;
   int64_t c = tensor_last(a->x);
-  launch_each(a->n * c, add_row{*a, c});
+  launch_each(a->n * c, add_row{*a, cells_of(a->x), c});
 }
 
 struct msa_value {
   op_msa_embed a;
+  cells msa;
   int64_t n, c, n_class;
   __device__ void operator()(int64_t at) const {
     int64_t r = at / c, l = at % c;
@@ -143,25 +182,26 @@ struct msa_value {
     float value = atanf(deletions / 3.0f) * 0.636619772f;  // 2 / pi
     float y = a.target.data[r % n * c + l] + has * a.w.data[n_class * c + l] + value * a.w.data[(n_class + 1) * c + l];
     if (cls >= 0 && cls < n_class) y += a.w.data[cls * c + l];
-    a.msa.data[at] = y;
+    msa.put(at, y);
   }
 };
 CUDA_OP(msa_embed) {
   if (context->dry) return;
-  launch_each(tensor_count(a->msa), msa_value{*a, a->msa.shape[1], a->msa.shape[2], a->w.shape[0] - 2});
+  launch_each(tensor_count(a->msa), msa_value{*a, cells_of(a->msa), a->msa.shape[1], a->msa.shape[2], a->w.shape[0] - 2});
 }
 
 // The squared edges of bins are computed once, as the CPU's op does it.
 struct distance_row {
   op_distance_embed a;
+  cells y;
   int64_t n, c, n_bins;
   __device__ void operator()(int64_t ij, int lane) const {
     int64_t i = ij / n, j = ij % n;
     float factor = a.mask.data[i] * a.mask.data[j];
     if (factor == 0 || (a.group && a.group[i] != a.group[j])) return;
-    const float *x = a.positions.data + i * 3, *y = a.positions.data + j * 3;
+    const float *from = a.positions.data + i * 3, *to = a.positions.data + j * 3;
     // Multiplied and added apart, as on the CPU: a distance on an edge must fall into the same bin.
-    float d0 = x[0] - y[0], d1 = x[1] - y[1], d2 = x[2] - y[2];
+    float d0 = from[0] - to[0], d1 = from[1] - to[1], d2 = from[2] - to[2];
     float square = __fadd_rn(__fadd_rn(__fmul_rn(d0, d0), __fmul_rn(d1, d1)), __fmul_rn(d2, d2));
     const float first = 3.25f, last = 50.75f;
     int64_t found = -1;
@@ -174,12 +214,12 @@ struct distance_row {
     unsigned votes = __ballot_sync(0xffffffffu, found >= 0);
     if (!votes) return;
     found = __shfl_sync(0xffffffffu, found, __ffs((int)votes) - 1);
-    for (int64_t l = lane; l < c; l += 32) a.y.data[ij * c + l] += factor * a.w.data[found * c + l];
+    change_row(y, ij, c, lane, [&](int64_t l, float v) { return v + factor * a.w.data[found * c + l]; });
   }
 };
 CUDA_OP(distance_embed) {
   if (context->dry) return;
-  launch_warps(tensor_rows(a->y), distance_row{*a, a->y.shape[0], a->y.shape[2], a->w.shape[0]});
+  launch_warps(tensor_rows(a->y), distance_row{*a, cells_of(a->y), a->y.shape[0], a->y.shape[2], a->w.shape[0]});
 }
 
 static __device__ float dot3(const float *x, const float *y) {
@@ -188,10 +228,10 @@ static __device__ float dot3(const float *x, const float *y) {
 
 struct template_row {
   op_template_embed a;
+  cells y;
   int64_t n, c;
   __device__ void operator()(int64_t ij, int lane) const {
     int64_t i = ij / n, j = ij % n;
-    float *to = a.y.data + ij * c;
     int class_i = a.residue_class[i], class_j = a.residue_class[j];
     bool has_i = class_i >= 0 && class_i < a.w_class_i.shape[0], has_j = class_j >= 0 && class_j < a.w_class_j.shape[0];
     bool same_chain = a.asym_id[i] == a.asym_id[j];
@@ -204,21 +244,20 @@ struct template_row {
       float norm = sqrtf(fmaxf(dot3(local, local), 1e-12f));
       for (int s = 0; s < 3; s++) local[s] /= norm;
     }
-    for (int64_t l = lane; l < c; l += 32) {
-      float v = to[l];
+    change_row(y, ij, c, lane, [&](int64_t l, float v) {
       if (has_j) v += a.w_class_j.data[class_j * c + l];
       if (has_i) v += a.w_class_i.data[class_i * c + l];
       if (beta != 0) v += beta * a.w_beta_mask.data[l];
       if (mask != 0)
         v += mask * (a.w_frame_mask.data[l] + local[0] * a.w_direction[0].data[l] + local[1] * a.w_direction[1].data[l] +
                      local[2] * a.w_direction[2].data[l]);
-      to[l] = v;
-    }
+      return v;
+    });
   }
 };
 CUDA_OP(template_embed) {
   if (context->dry) return;
-  launch_warps(tensor_rows(a->y), template_row{*a, a->y.shape[0], a->y.shape[2]});
+  launch_warps(tensor_rows(a->y), template_row{*a, cells_of(a->y), a->y.shape[0], a->y.shape[2]});
 }
 
 struct atom_row {
@@ -254,14 +293,14 @@ enum { PAIR_CHANNELS = 64 };  // of atom pairs, at most: 16 in the network
 // One warp a pair: lanes are channels, and each layer of the update reads all lanes' values.
 struct atom_pair_row {
   op_atom_pair a;
-  int64_t n_q, n_k, c, n_token;
+  int64_t n_q, n_k, c, n_row, n_token;  // the last two: of token_pair
   __device__ void operator()(int64_t at, int lane) const {
     int64_t query = at / n_k, key = query / n_q * n_k + at % n_k;
     int32_t from = a.key_index[key];
     float y[PAIR_CHANNELS / 32] = {}, h[PAIR_CHANNELS / 32] = {};
     const float *pair = NULL;
-    if (n_token && a.query_token[query] >= 0 && a.key_token[key] >= 0)
-      pair = a.token_pair.data + ((int64_t)a.query_token[query] * n_token + a.key_token[key]) * c;
+    if (n_row && a.query_token[query] >= 0 && a.key_token[key] >= 0)
+      pair = a.token_pair.data + ((a.query_token[query] - a.first_token) * n_token + a.key_token[key]) * c;
     bool same = a.query_space[query] == a.key_space[key];
     float d[3], inverse;
     for (int s = 0; s < 3; s++) d[s] = a.positions.data[query * 3 + s] - (from < 0 ? 0.0f : a.positions.data[(int64_t)from * 3 + s]);
@@ -293,11 +332,24 @@ struct atom_pair_row {
       if (lane + 32 * u < c) a.y.data[at * c + lane + 32 * u] = y[u] + h[u];
   }
 };
+// A part of a query's keys, if its token is among those wanted.
+struct atom_pair_part {
+  enum { PARTS = 8 };
+  atom_pair_row row;
+  __device__ void operator()(int64_t at, int lane) const {
+    int64_t query = at / PARTS, token = max(row.a.query_token[query], 0) - row.a.first_token;
+    if (row.n_row && (token < 0 || token >= row.n_row)) return;
+    for (int64_t k = at % PARTS; k < row.n_k; k += PARTS) row(query * row.n_k + k, lane);
+  }
+};
 CUDA_OP(atom_pair) {
+  NF_ASSERT(!a->token_pair.narrow && !a->y.narrow);
   if (context->dry) return;
-  NF_ASSERT(a->y.shape[3] <= PAIR_CHANNELS);
-  launch_warps(tensor_rows(a->y), atom_pair_row{*a, a->y.shape[1], a->y.shape[2], a->y.shape[3],
-                                                tensor_given(a->token_pair) ? a->token_pair.shape[0] : 0});
+  int64_t n_q = a->y.shape[1], n_k = a->y.shape[2], c = a->y.shape[3];
+  bool pairs = tensor_given(a->token_pair);
+  NF_ASSERT(c <= PAIR_CHANNELS);
+  atom_pair_row row = {*a, n_q, n_k, c, pairs ? a->token_pair.shape[0] : 0, pairs ? a->token_pair.shape[1] : 0};
+  launch_warps(a->y.shape[0] * n_q * atom_pair_part::PARTS, atom_pair_part{row});
 }
 
 struct token_value {
@@ -357,6 +409,7 @@ struct expectation_row {
   }
 };
 CUDA_OP(expectation) {
+  NF_ASSERT(!a->logits.narrow);
   if (context->dry) return;
   int64_t bins = tensor_last(a->logits);
   if (a->symmetric) launch_each(tensor_count(a->logits), symmetric_value{a->logits.data, a->logits.shape[0], bins});

@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(256) half_pack_kernel(half_weights a, int n, h
   for (int y = threadIdx.x / 32; y < 32; y += 8) {
     int k = k0 + y;
     float v = 0;
-    if (p0 + x < n && column < n && k < a.k) {
+    if (column < n && k < a.k) {  // places beyond n may hold a column, too: those of 32 lie across one another
       v = a.w[layer][(int64_t)k * a.columns + column % (int)a.columns] * a.factor[layer];
       if (a.row_scale[layer]) v *= a.row_scale[layer][k];
     }

@@ -160,17 +160,11 @@ static __device__ __forceinline__ float tanh_fast(float x) {
 
 // ---- panels of 64 rows, one for a warpgroup ----
 
-// A row of C floats takes ROW floats in shared memory, so that a quad's 16-byte reads of eight rows meet no bank twice.
+// A row of C values takes ROW in shared memory, so that a quad's 16-byte reads of two rows meet no bank twice.
 template <int C>
 struct row_panel {
-  enum { ROW = C + 16, FLOATS = 64 * ROW };
+  enum { ROW = C + 32, VALUES = 64 * ROW };
 };
-// A lane's four consecutive channels 16 l + 4 t .. + 3 are two pairs of an operand: which channel the packed place p of k
-// (or of the columns, so that a lane's results are four consecutive ones) stands for.
-static __host__ __device__ __forceinline__ int quad_channel(int p) { return p / 16 * 16 + p % 8 / 2 * 4 + p % 16 / 8 * 2 + p % 2; }
-static __host__ __device__ __forceinline__ int quad_place(int channel) {
-  return channel / 16 * 16 + channel / 2 % 2 * 8 + channel % 16 / 4 * 2 + channel % 2;
-}
 // Where element (n, k) of an operand with rows of k lies, in panels of `rows` rows and 64 k: the place in values.
 static __host__ __device__ __forceinline__ int64_t operand_place(int n, int k, int rows) {
   return (int64_t)(k / 64) * rows * 64 + n * 64 + ((k % 64 / 8) ^ (n & 7)) * 8 + k % 8;
@@ -182,44 +176,50 @@ static __host__ __device__ __forceinline__ void operand_element(int64_t place, i
   *k = panel * 64 + ((at % 64 / 8) ^ (*n & 7)) * 8 + at % 8;
 }
 
-// One warp: `rows` rows of `bytes` each, the one after the other in global memory, `stride` bytes apart in shared memory.
-static __device__ __forceinline__ void copy_rows(char *to, int stride, const char *from, int bytes, int rows, uint64_t *barrier) {
+// One warp: `rows` rows of `c` values each, the one after the other in global memory, `stride` values apart in shared memory.
+static __device__ __forceinline__ void copy_rows(bf16 *to, int stride, const bf16 *from, int c, int rows, uint64_t *barrier) {
   int lane = threadIdx.x % 32;
-  if (lane == 0) barrier_expect(barrier, rows * bytes);
+  if (lane == 0) barrier_expect(barrier, rows * c * (int)sizeof(bf16));
   __syncwarp();
-  for (int r = lane; r < rows; r += 32) copy_bulk(to + r * stride, from + (int64_t)r * bytes, bytes, barrier);
+  for (int r = lane; r < rows; r += 32) copy_bulk(to + r * stride, from + (int64_t)r * c, c * (int)sizeof(bf16), barrier);
 }
 
-// A warpgroup: the norm of its 64 rows as a left operand, k in the order of quad_channel. scale, offset: in shared memory.
+// A warpgroup: the norm of its 64 rows as a left operand, k in the order of panel_column. scale, offset: in shared memory.
 template <int C>
-static __device__ __forceinline__ void norm_operand(const float *panel, const float *scale, const float *offset,
+static __device__ __forceinline__ void norm_operand(const bf16 *panel, const float *scale, const float *offset,
                                                     uint32_t (&a)[C / 16][4]) {
   int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, row = threadIdx.x / 32 % 4 * 16 + g;
-  float4 v[2][C / 16];
 #pragma unroll
   for (int r = 0; r < 2; r++) {
-    float sum = 0, square = 0;
+    float v[C / 32][8], sum = 0, square = 0;
 #pragma unroll
-    for (int l = 0; l < C / 16; l++) {
-      v[r][l] = *(const float4 *)(panel + (row + 8 * r) * row_panel<C>::ROW + 16 * l + 4 * t);
-      sum += (v[r][l].x + v[r][l].y) + (v[r][l].z + v[r][l].w);
+    for (int q = 0; q < C / 32; q++) {
+      unpack_eight(*(const uint4 *)(panel + (row + 8 * r) * row_panel<C>::ROW + 32 * q + 8 * t), v[q]);
+#pragma unroll
+      for (int e = 0; e < 8; e++) sum += v[q][e];
     }
     sum += __shfl_xor_sync(0xffffffffu, sum, 1);
     sum += __shfl_xor_sync(0xffffffffu, sum, 2);
     float mean = sum / C;
 #pragma unroll
-    for (int l = 0; l < C / 16; l++) {
-      v[r][l].x -= mean, v[r][l].y -= mean, v[r][l].z -= mean, v[r][l].w -= mean;
-      square += (v[r][l].x * v[r][l].x + v[r][l].y * v[r][l].y) + (v[r][l].z * v[r][l].z + v[r][l].w * v[r][l].w);
-    }
+    for (int q = 0; q < C / 32; q++)
+#pragma unroll
+      for (int e = 0; e < 8; e++) v[q][e] -= mean, square += v[q][e] * v[q][e];
     square += __shfl_xor_sync(0xffffffffu, square, 1);
     square += __shfl_xor_sync(0xffffffffu, square, 2);
     float inverse = rsqrtf(square / C + 1e-5f);
 #pragma unroll
-    for (int l = 0; l < C / 16; l++) {
-      float4 s = *(const float4 *)(scale + 16 * l + 4 * t), o = *(const float4 *)(offset + 16 * l + 4 * t);
-      a[l][r] = pack_bf16(v[r][l].x * inverse * s.x + o.x, v[r][l].y * inverse * s.y + o.y);
-      a[l][2 + r] = pack_bf16(v[r][l].z * inverse * s.z + o.z, v[r][l].w * inverse * s.w + o.w);
+    for (int q = 0; q < C / 32; q++) {
+      float s[8], o[8];
+#pragma unroll
+      for (int e = 0; e < 8; e += 4) {
+        *(float4 *)(s + e) = *(const float4 *)(scale + 32 * q + 8 * t + e);
+        *(float4 *)(o + e) = *(const float4 *)(offset + 32 * q + 8 * t + e);
+      }
+#pragma unroll
+      for (int j = 0; j < 4; j++)
+        a[2 * q + j / 2][r + j % 2 * 2] = pack_bf16(v[q][2 * j] * inverse * s[2 * j] + o[2 * j],
+                                                    v[q][2 * j + 1] * inverse * s[2 * j + 1] + o[2 * j + 1]);
     }
   }
 }

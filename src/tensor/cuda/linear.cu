@@ -1,12 +1,17 @@
 // Layer norm, linear layers and transitions.
 #include "tensor/cuda/gemm.cuh"
+#include "tensor/cuda/narrow.cuh"
 #include "tensor/cuda/panel.cuh"
 #include "tensor/cuda/rows.cuh"
 #include "tensor/cuda/token.cuh"
 
 CUDA_OP(layer_norm) {
   if (context->dry) return;
-  norm_rows(a->x.data, tensor_rows(a->x), tensor_last(a->x), &a->norm, NULL, a->y.data);
+  int64_t m = tensor_rows(a->x), c = tensor_last(a->x);
+  if (a->x.narrow && a->y.narrow) norm_rows(narrow_data(a->x), m, c, &a->norm, NULL, narrow_data(a->y));
+  else if (a->x.narrow) norm_rows(narrow_data(a->x), m, c, &a->norm, NULL, a->y.data);
+  else if (a->y.narrow) norm_rows(a->x.data, m, c, &a->norm, NULL, narrow_data(a->y));
+  else norm_rows(a->x.data, m, c, &a->norm, NULL, a->y.data);
 }
 
 struct put_linear {
@@ -22,7 +27,7 @@ struct put_linear {
   }
 };
 
-// The panel's form of the same, eight columns at a time.
+// The panel's forms of the same, eight columns at a time.
 struct put_panel {
   float *y;
   int64_t out;
@@ -37,6 +42,25 @@ struct put_panel {
     to[0] = low, to[1] = high;
   }
 };
+struct put_panel_narrow {
+  bf16 *y;
+  int64_t out;
+  bool add;
+  __device__ void operator()(int64_t i, int j, const float v[8]) const {
+    bf16 *to = y + i * out + j;
+    if (add) add_eight(to, v);
+    else *(uint4 *)to = pack_eight(v);
+  }
+};
+template <class E>
+static void panel_linear(const op_linear *a, int64_t in, int64_t out, const bf16 *w, const E &e) {
+  const bf16 *x = narrow_data(a->x);
+  int64_t m = tensor_rows(a->x);
+  if (in == 64 && out == 64) launch_panel_linear<64, 64>(x, m, &a->norm, w, e);
+  else if (in == 64) launch_panel_linear<64, 128>(x, m, &a->norm, w, e);
+  else if (out == 64) launch_panel_linear<128, 64>(x, m, &a->norm, w, e);
+  else launch_panel_linear<128, 128>(x, m, &a->norm, w, e);
+}
 struct finish_value {
   put_linear to;
   const float *value;
@@ -89,7 +113,8 @@ struct to_few {
   }
 };
 
-static void linear(nf_context *context, const op_linear *a) {
+// All of it in float.
+static void linear_wide(nf_context *context, const op_linear *a) {
   int64_t in = tensor_last(a->x), out = tensor_count(a->w) / in, m = tensor_rows(a->x);
   size_t mark = context_here(context);
   put_linear to = {a->y.data, out, tensor_given(a->bias) ? a->bias.data : NULL, a->sigmoid_output, a->add};
@@ -99,20 +124,6 @@ static void linear(nf_context *context, const op_linear *a) {
       launch_warps(m, to_few{a->x.data, a->w.data, in, a->normalise, a->normalise ? a->norm.scale.data : NULL,
                              a->normalise ? a->norm.offset.data : NULL, to});
     else launch_each(m * out, from_few{a->x.data, a->w.data, in, to});
-    return;
-  }
-  if (cuda_bf16(context) && a->normalise && !a->relu_input && !tensor_given(a->bias) && !a->sigmoid_output && m >= 1024 &&
-      (in == 64 || in == 128) && (out == 64 || out == 128)) {
-    bf16 *w = scratch<bf16>(context, in * out);
-    if (!context->dry) {
-      launch_pack(in * out, permuted_columns{out, out, 1}, a->w.data, 1.0f, w);
-      put_panel panel = {a->y.data, out, a->add};
-      if (in == 64 && out == 64) launch_panel_linear<64, 64>(a->x.data, m, &a->norm, w, panel);
-      else if (in == 64) launch_panel_linear<64, 128>(a->x.data, m, &a->norm, w, panel);
-      else if (out == 64) launch_panel_linear<128, 64>(a->x.data, m, &a->norm, w, panel);
-      else launch_panel_linear<128, 128>(a->x.data, m, &a->norm, w, panel);
-    }
-    context_reset(context, mark);
     return;
   }
   // Rows few enough that copies of them stay in the second-level cache: norm, product and the rest apart.
@@ -154,6 +165,44 @@ static void linear(nf_context *context, const op_linear *a) {
   context_reset(context, mark);
 }
 
+// Some rows at a time become floats, and floats the result: what the panels do not take. Rows do not read each other, so
+// that y may be x here too.
+static void linear_widened(nf_context *context, const op_linear *a) {
+  int64_t in = tensor_last(a->x), out = tensor_count(a->w) / in, m = tensor_rows(a->x), rows = m < 1 << 16 ? m : 1 << 16;
+  size_t mark = context_here(context);
+  float *wide_x = a->x.narrow ? scratch<float>(context, rows * in) : NULL,
+        *wide_y = a->y.narrow ? scratch<float>(context, rows * out) : NULL;
+  const nf_tensor all_y = tensor_as_2(a->y, m, out);
+  for (int64_t first = 0; first < m; first += rows) {
+    int64_t count = m - first < rows ? m - first : rows;
+    op_linear part = *a;
+    part.x = a->x.narrow ? tensor_2(wide_x, count, in) : tensor_some_rows(a->x, first, count);
+    part.y = a->y.narrow ? tensor_2(wide_y, count, out) : tensor_some_rows(all_y, first, count);
+    if (!context->dry && a->x.narrow) launch_widen(a->x, first * in, count * in, wide_x);
+    if (!context->dry && a->y.narrow && a->add) launch_widen(a->y, first * out, count * out, wide_y);
+    linear_wide(context, &part);
+    if (!context->dry && a->y.narrow) launch_narrow(wide_y, a->y, first * out, count * out);
+  }
+  context_reset(context, mark);
+}
+
+static void linear(nf_context *context, const op_linear *a) {
+  int64_t in = tensor_last(a->x), out = tensor_count(a->w) / in;
+  bool panel = a->x.narrow && cuda_bf16(context) && a->normalise && !a->relu_input && !tensor_given(a->bias) &&
+               !a->sigmoid_output && tensor_rows(a->x) >= 1024 && (in == 64 || in == 128) && (out == 64 || out == 128);
+  if (panel) {
+    size_t mark = context_here(context);
+    const bf16 *w = packed(context, in * out, permuted_columns{out, out, 1}, a->w.data);
+    if (!context->dry && a->y.narrow) panel_linear(a, in, out, w, put_panel_narrow{narrow_data(a->y), out, a->add});
+    else if (!context->dry) panel_linear(a, in, out, w, put_panel{a->y.data, out, a->add});
+    context_reset(context, mark);
+  } else if (a->x.narrow || a->y.narrow) {
+    linear_widened(context, a);
+  } else {
+    linear_wide(context, a);
+  }
+}
+
 CUDA_OP(linear) {
   context->flops += flops_linear(a);
   bool before = cuda_fp32;
@@ -163,6 +212,7 @@ CUDA_OP(linear) {
 }
 
 CUDA_OP(linears) {
+  NF_ASSERT(!a->x.narrow);
   if (half_linears(context, a)) return;
   for (int i = 0; i < a->n; i++) {
     const linear_layer *l = &a->layers[i];
@@ -194,10 +244,11 @@ struct swish_value {
 
 CUDA_OP(transition) {
   context->flops += flops_transition(a);
-  if (half_transition(context, a)) return;
+  if (!a->x.narrow && half_transition(context, a)) return;
   int64_t c = tensor_last(a->x), n = tensor_count(a->w2) / c, m = tensor_rows(a->x);
   size_t mark = context_here(context);
-  if (cuda_bf16(context) && !tensor_given(a->condition.scale) && panel_transition_fits(c, n)) {
+  if (a->x.narrow && cuda_bf16(context) && !tensor_given(a->condition.scale) && !tensor_given(a->condition.gate) &&
+      panel_transition_fits(c, n)) {
     panel_transition(context, a);
     context_reset(context, mark);
     return;
@@ -205,10 +256,12 @@ CUDA_OP(transition) {
   // Some rows at a time, so that the hidden layer stays small.
   int64_t rows = m < 1 << 15 ? m : 1 << 15;
   float *part = scratch<float>(context, rows * c), *hidden = scratch<float>(context, rows * n), *both = scratch<float>(context, rows * 2 * n);
+  float *wide = a->x.narrow ? scratch<float>(context, rows * c) : NULL;
   if (!context->dry) {
     for (int64_t first = 0; first < m; first += rows) {
       int64_t count = m - first < rows ? m - first : rows;
-      float *x = a->x.data + first * c;
+      float *x = wide ? wide : a->x.data + first * c;
+      if (wide) launch_widen(a->x, first * c, count * c, wide);
       norm_rows(x, count, c, &a->norm, &a->condition, part, false, first);
       gemm_right w1 = right_rows(a->w1.data, 2 * n);
       w1.second = n;
@@ -216,6 +269,7 @@ CUDA_OP(transition) {
       else gemm_dual(count, n, c, left_rows(part, c), w1, put_swish{hidden, n});
       rows_product(count, c, n, hidden, a->w2.data, part);
       add_rows_gated(x, count, c, &a->condition, part, first);
+      if (wide) launch_narrow(wide, a->x, first * c, count * c);
     }
   }
   context_reset(context, mark);

@@ -41,17 +41,15 @@ struct put_rows {
   }
 };
 struct add_mean {
-  float *pair;
+  cells pair;
   int64_t c;
   const float *b, *norm;
   __device__ void operator()(int64_t, int64_t i, int j, float v) const {
-    pair[i * c + j] += (v + b[j]) / (1e-3f + norm[i]);
+    pair.put(i * c + j, pair.get(i * c + j) + (v + b[j]) / (1e-3f + norm[i]));
   }
   __device__ void operator()(int64_t, int64_t i, int64_t j, float v0, float v1) const {  // c is even
-    float inverse = 1.0f / (1e-3f + norm[i]);
-    float2 *to = (float2 *)(pair + i * c + j), v = *to;
-    v.x += (v0 + b[j]) * inverse, v.y += (v1 + b[j + 1]) * inverse;
-    *to = v;
+    (*this)(0, i, (int)j, v0);
+    (*this)(0, i, (int)j + 1, v1);
   }
 };
 
@@ -95,7 +93,7 @@ static const size_t mean_shared = 1024 + MEAN_STAGES * MEAN_STAGE * sizeof(bf16)
                                   128 * sizeof(float);
 
 __global__ void __launch_bounds__(384, 1) mean_hopper_kernel(const bf16 *outer, int n, const bf16 *w, const float *b,
-                                                             const float *norm, float *pair) {
+                                                             const float *norm, bf16 *pair) {
 #ifdef HOPPER_CODE
   extern __shared__ char hopper_memory[];
   bf16 *stages = (bf16 *)(hopper_memory + (-shared_address(hopper_memory) & 1023));
@@ -166,16 +164,16 @@ __global__ void __launch_bounds__(384, 1) mean_hopper_kernel(const bf16 *outer, 
         int64_t j = j0 + group * 128 + r * 64 + warp % 4 * 16 + g + 8 * s;
         if (j >= n) continue;
         float inverse = 1.0f / (1e-3f + norm[i * n + j]);
-        float *to = pair + (i * n + j) * 128 + 4 * t;
-        float4 old[8];  // all under way before the first is written
+        uint4 *to = (uint4 *)(pair + (i * n + j) * 128 + 8 * t), old[4];  // all under way before the first is written
 #pragma unroll
-        for (int l = 0; l < 8; l++) old[l] = *(const float4 *)(to + 16 * l);
+        for (int q = 0; q < 4; q++) old[q] = to[4 * q];
 #pragma unroll
-        for (int l = 0; l < 8; l++) {
-          float4 v = old[l], o = *(const float4 *)(start + 16 * l + 4 * t);
-          v.x += (sum[r][2 * l][2 * s] + o.x) * inverse, v.y += (sum[r][2 * l][2 * s + 1] + o.y) * inverse;
-          v.z += (sum[r][2 * l + 1][2 * s] + o.z) * inverse, v.w += (sum[r][2 * l + 1][2 * s + 1] + o.w) * inverse;
-          *(float4 *)(to + 16 * l) = v;
+        for (int q = 0; q < 4; q++) {
+          float v[8];
+          unpack_eight(old[q], v);
+#pragma unroll
+          for (int e = 0; e < 8; e++) v[e] += (sum[r][4 * q + e / 2][2 * s + e % 2] + start[32 * q + 8 * t + e]) * inverse;
+          to[4 * q] = pack_eight(v);
         }
       }
   }
@@ -186,11 +184,11 @@ struct pack_mean_hopper {  // to (e, channel, f)
   bf16 *to;
   __device__ void operator()(int64_t i) const {
     int at = (int)(i % 4096), row = at / 32, f = ((at % 32 / 8) ^ (row / 2 & 3)) * 8 + at % 8;
-    to[i] = __float2bfloat16(w[(i / 4096 * 32 + f) * 128 + quad_channel(row)]);
+    to[i] = __float2bfloat16(w[(i / 4096 * 32 + f) * 128 + panel_column(row)]);
   }
 };
 static void launch_mean_hopper(const bf16 *outer, int count, int n, const bf16 *w, const float *b, const float *norm,
-                               float *pair) {
+                               bf16 *pair) {
   static bool allowed;
   if (!allowed) allow_shared(mean_hopper_kernel, mean_shared), allowed = true;
   mean_hopper_kernel<<<dim3((unsigned)ceil_div(n, MEAN_ROWS), (unsigned)count), 384, mean_shared, cuda_stream>>>(
@@ -199,7 +197,8 @@ static void launch_mean_hopper(const bf16 *outer, int count, int n, const bf16 *
 }
 
 template <class T>
-static void outer_product_mean(nf_context *context, const op_outer_product_mean *a) {
+static void outer_product_mean(nf_context *context, const op_outer_product_mean *asked) {
+  op_outer_product_mean wide = *asked, *a = &wide;
   int64_t r = a->msa.shape[0], n = a->msa.shape[1], c_m = a->msa.shape[2], e = tensor_last(a->w_left),
           c = a->pair.shape[2];
   // Tokens i that pass together: their outer products take 64 MiB.
@@ -208,7 +207,9 @@ static void outer_product_mean(nf_context *context, const op_outer_product_mean 
   T *left = scratch<T>(context, r * n * e), *right = scratch<T>(context, r * n * e),
     *outer = scratch<T>(context, rows * n * e * e);
   float *norm = scratch<float>(context, n * n);
-  bool panels = sizeof(T) == 2 && c_m == 64 && e == 32, fused = sizeof(T) == 2 && hopper() && e == 32 && c == 128;
+  bool panels = sizeof(T) == 2 && a->msa.narrow && c_m == 64 && e == 32,
+       fused = sizeof(T) == 2 && a->pair.narrow && hopper() && e == 32 && c == 128;
+  if (!panels) a->msa = widened(context, a->msa);
   const bf16 *w_sides = NULL, *w = NULL;
   if (panels)
     w_sides = packed_by(context, 4096, 4096, a->w_left.data, pack_sides{a->w_left.data, a->w_right.data, NULL});
@@ -217,7 +218,7 @@ static void outer_product_mean(nf_context *context, const op_outer_product_mean 
   if (context->dry) return;
   if constexpr (sizeof(T) == 2) {
     if (panels) {
-      launch_panel_linear<64, 64>(a->msa.data, r * n, &a->norm, w_sides, put_sides{left, right, 32, a->mask.data});
+      launch_panel_linear<64, 64>(narrow_data(a->msa), r * n, &a->norm, w_sides, put_sides{left, right, 32, a->mask.data});
     }
   }
   if (!panels) {
@@ -236,7 +237,7 @@ static void outer_product_mean(nf_context *context, const op_outer_product_mean 
   for (int64_t i = 0; i < n; i += rows) {
     int64_t count = n - i < rows ? n - i : rows;
     put_outer<T> to = {outer, (uint32_t)n, (uint32_t)e};
-    add_mean mean = {a->pair.data + i * n * c, c, a->b.data, norm + i * n};
+    add_mean mean = {cells{tensor_at(a->pair, i * n * c), a->pair.narrow}, c, a->b.data, norm + i * n};
     if constexpr (sizeof(T) == 2) {
       blas_product p = {count * e, n * e, r, 1, left + i * e, right, outer, n * e, n * e,
                         n * e,     0,     0, 0, true,         false, true,  false};
@@ -245,7 +246,7 @@ static void outer_product_mean(nf_context *context, const op_outer_product_mean 
         if (!done)
           gemm_bf16<false, false>(count * e, n * e, r, 1, bf16_rows{left + i * e, n * e, 0}, bf16_rows{right, n * e, 0},
                                   put_rows{outer, n * e});
-        launch_mean_hopper(outer, (int)count, (int)n, w, a->b.data, mean.norm, mean.pair);
+        launch_mean_hopper(outer, (int)count, (int)n, w, a->b.data, mean.norm, (bf16 *)mean.pair.data);
       } else if (done) {
         gemm_bf16<true, false>(count * n, c, e * e, 1, outer_rows{outer, (uint32_t)n, (uint32_t)e, n * e},
                                bf16_rows{w, c, 0}, mean);
@@ -360,16 +361,18 @@ static void pair_average_panels(nf_context *context, const op_pair_average *a) {
              *w_logits = packed(context, c * 16, head_columns{n_head}, a->w_logits.data);
   if (context->dry) return;
   logits_layout layout = {n, n, 1, n, 0, n, n * n, 0};
-  panel_logits(a->pair.data, c, &a->norm_pair, w_logits, (int)n_head, 1, &layout, logits);
+  panel_logits(narrow_data(a->pair), c, &a->norm_pair, w_logits, (int)n_head, 1, &layout, logits);
   launch_warps(n_head * n, softmax_row<bf16>{logits, a->column_mask.data, n, ld, weights});
-  launch_panel_linear<64, 64>(a->msa.data, r * n, &a->norm, wv, put_eight_values{v, (uint32_t)n, ld_v});
+  launch_panel_linear<64, 64>(narrow_data(a->msa), r * n, &a->norm, wv, put_eight_values{v, (uint32_t)n, ld_v});
   gemm_bf16<true, false>(n, r * 8, n, n_head, bf16_rows{weights, ld, n * ld}, bf16_rows{v, ld_v, n * ld_v},
                          put_averages_bf16{o, (uint32_t)n, hd});
-  panel_gated_out(a->msa.data, hd, r, n, &a->norm, o, wg, wo);
+  panel_gated_out(narrow_data(a->msa), hd, r, n, n, &a->norm, o, wg, wo);
 }
 
 template <class T>
-static void pair_average(nf_context *context, const op_pair_average *a) {
+static void pair_average(nf_context *context, const op_pair_average *asked) {
+  op_pair_average wide = *asked, *a = &wide;
+  a->pair = widened(context, a->pair), a->msa = widened(context, a->msa);
   int64_t r = a->msa.shape[0], n = a->msa.shape[1], c_m = a->msa.shape[2], c = a->pair.shape[2],
           n_head = tensor_last(a->w_logits), hd = tensor_count(a->wv) / c_m, d = hd / n_head;
   int64_t ld = round_up(n, 8), ld_v = round_up(r * d, 8), most = r > n ? r * n : n * n;
@@ -396,13 +399,14 @@ static void pair_average(nf_context *context, const op_pair_average *a) {
   }
   gemm(r * n, hd, c_m, 1, h, right_rows(a->wg.data, hd), put_sigmoid_times{o, hd});
   gemm(r * n, c_m, hd, 1, left_rows(o, hd), right_rows(a->wo.data, c_m), add_to(a->msa.data, c_m, NULL));
+  if (asked->msa.narrow) launch_narrow(a->msa.data, asked->msa, 0, r * n * c_m);
 }
 
 CUDA_OP(pair_average) {
   context->flops += flops_pair_average(a);
   size_t mark = context_here(context);
   int64_t c_m = a->msa.shape[2], c = a->pair.shape[2];
-  bool fits = c_m == 64 && (c == 64 || c == 128) && tensor_count(a->wv) == 64 * 64 && tensor_last(a->w_logits) == 8;
+  bool fits = a->pair.narrow && a->msa.narrow && c_m == 64 && (c == 64 || c == 128) && tensor_count(a->wv) == 64 * 64 && tensor_last(a->w_logits) == 8;
   if (cuda_bf16(context) && fits) pair_average_panels(context, a);
   else if (cuda_bf16(context)) pair_average<bf16>(context, a);
   else pair_average<float>(context, a);

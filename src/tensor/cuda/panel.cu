@@ -5,7 +5,7 @@
 // Eight warps of 32 rows each. The hidden layer passes in chunks of 32: gate and value columns side by side in w1
 // (chunks, C, 64), rows of w2 (n, C).
 template <int C>
-__global__ void __launch_bounds__(256, 1) transition_kernel(float *x, int64_t m, const float *scale, const float *offset,
+__global__ void __launch_bounds__(256, 1) transition_kernel(bf16 *x, int64_t m, const float *scale, const float *offset,
                                                             const bf16 *w1, const bf16 *w2, int chunks) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   enum { H1 = C * 72, H2 = 32 * (C + 8), NT = C / 8 };
@@ -67,13 +67,8 @@ __global__ void __launch_bounds__(256, 1) transition_kernel(float *x, int64_t m,
       if (m0 + row >= m) continue;
 #pragma unroll
       for (int group = 0; group < C / 32; group++) {
-        float4 *to = (float4 *)(x + (int64_t)row * C + group * 32 + t * 8);
-        float4 low = to[0], high = to[1];
-        low.x += out[i][4 * group][2 * s], low.y += out[i][4 * group][2 * s + 1];
-        low.z += out[i][4 * group + 1][2 * s], low.w += out[i][4 * group + 1][2 * s + 1];
-        high.x += out[i][4 * group + 2][2 * s], high.y += out[i][4 * group + 2][2 * s + 1];
-        high.z += out[i][4 * group + 3][2 * s], high.w += out[i][4 * group + 3][2 * s + 1];
-        to[0] = low, to[1] = high;
+        const float v[8] = PANEL_EIGHT(out, i, group, s);
+        add_eight(x + (int64_t)row * C + group * 32 + t * 8, v);
       }
     }
 }
@@ -93,8 +88,8 @@ static void launch_transition(const op_transition *a, int64_t m, int chunks, con
   size_t shared = (256 * (C + 8) + 2 * (C * 72 + 32 * (C + 8))) * sizeof(bf16);
   static bool allowed;
   if (!allowed) allow_shared(transition_kernel<C>, shared), allowed = true;
-  transition_kernel<C><<<(unsigned)ceil_div(m, 256), 256, shared, cuda_stream>>>(a->x.data, m, a->norm.scale.data,
-                                                                                 a->norm.offset.data, w1, w2, chunks);
+  transition_kernel<C><<<(unsigned)ceil_div(m, 256), 256, shared, cuda_stream>>>(
+      narrow_data(a->x), m, a->norm.scale.data, a->norm.offset.data, w1, w2, chunks);
   CUDA_CHECK(cudaGetLastError());
 }
 
@@ -111,9 +106,9 @@ void panel_transition(nf_context *context, const op_transition *a) {
   else launch_transition<128>(a, m, (int)(n / 32), w1, w2);
 }
 
-// x[i, j] += (sigmoid(norm(x) wg) * o) wo
+// See panel_gated_out; a block has 128 rows of a line.
 template <int C>
-__global__ void __launch_bounds__(256, 2) gated_out_kernel(float *x, int n, op_norm norm, const bf16 *o, const bf16 *wg,
+__global__ void __launch_bounds__(256, 2) gated_out_kernel(bf16 *x, int n, int64_t apart, op_norm norm, const bf16 *o, const bf16 *wg,
                                                                const bf16 *wo) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   enum { NT = C / 16 };
@@ -123,7 +118,7 @@ __global__ void __launch_bounds__(256, 2) gated_out_kernel(float *x, int n, op_n
   panel_weights(wg, C, C, ws, C + 8);
   panel_weights(wo, C, C, second, C + 8);
   copy_commit();
-  x += ((int64_t)i * n + j0) * C;
+  x += (i * apart + j0) * C;
   o += ((int64_t)i * n + j0) * C;
   // o is wanted after the first product: on its way to the second-level cache by then.
   if (threadIdx.x < 128 * C / 64 && j0 + (int)threadIdx.x * 64 / C < n)
@@ -167,41 +162,33 @@ __global__ void __launch_bounds__(256, 2) gated_out_kernel(float *x, int n, op_n
       int row = wm + 16 * r + g + 8 * s;
       if (j0 + row >= n) continue;
 #pragma unroll
-      for (int group = 0; group < NT / 4; group++)
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-          float4 *to = (float4 *)(x + (int64_t)row * C + wn * (C / 2) + group * 32 + t * 8 + half * 4), v = *to;
-          int j = 4 * group + 2 * half;
-          v.x += acc[r][j][2 * s], v.y += acc[r][j][2 * s + 1], v.z += acc[r][j + 1][2 * s], v.w += acc[r][j + 1][2 * s + 1];
-          *to = v;
-        }
+      for (int group = 0; group < NT / 4; group++) {
+        const float v[8] = PANEL_EIGHT(acc, r, group, s);
+        add_eight(x + (int64_t)row * C + wn * (C / 2) + group * 32 + t * 8, v);
+      }
     }
 }
 
 template <int C>
-static void launch_gated_out(float *x, int64_t lines, int64_t n, const op_norm *norm, const bf16 *o, const bf16 *wg,
-                             const bf16 *wo) {
+static void launch_gated_out(bf16 *x, int64_t lines, int64_t n, int64_t apart, const op_norm *norm, const bf16 *o,
+                             const bf16 *wg, const bf16 *wo) {
   size_t shared = (128 * (C + 8) + 2 * C * (C + 8)) * sizeof(bf16);
   static bool allowed;
   if (!allowed) allow_shared(gated_out_kernel<C>, shared), allowed = true;
   dim3 grid((unsigned)lines, (unsigned)ceil_div(n, 128));
-  gated_out_kernel<C><<<grid, 256, shared, cuda_stream>>>(x, (int)n, *norm, o, wg, wo);
+  gated_out_kernel<C><<<grid, 256, shared, cuda_stream>>>(x, (int)n, apart, *norm, o, wg, wo);
   CUDA_CHECK(cudaGetLastError());
 }
-void panel_gated_out(float *x, int64_t c, int64_t lines, int64_t n, const op_norm *norm, const bf16 *o, const bf16 *wg,
-                     const bf16 *wo) {
-  if (hopper()) hopper_gated_out(x, c, lines * n, norm, o, wg, wo);
-  else if (c == 64) launch_gated_out<64>(x, lines, n, norm, o, wg, wo);
-  else launch_gated_out<128>(x, lines, n, norm, o, wg, wo);
-}
-
-void panel_pack_heads(const float *w, int64_t c, int64_t n_head, float factor, bf16 *to) {
-  launch_pack(c * 16, head_columns{n_head}, w, factor, to);
+void panel_gated_out(bf16 *x, int64_t c, int64_t lines, int64_t n, int64_t apart, const op_norm *norm, const bf16 *o,
+                     const bf16 *wg, const bf16 *wo) {
+  if (hopper()) hopper_gated_out(x, c, lines, n, apart, norm, o, wg, wo);
+  else if (c == 64) launch_gated_out<64>(x, lines, n, apart, norm, o, wg, wo);
+  else launch_gated_out<128>(x, lines, n, apart, norm, o, wg, wo);
 }
 
 // Four warps of 32 rows.
 template <int C>
-__global__ void __launch_bounds__(128) logits_kernel(const float *x, const float *scale, const float *offset, const bf16 *w,
+__global__ void __launch_bounds__(128) logits_kernel(const bf16 *x, const float *scale, const float *offset, const bf16 *w,
                                                      int n_head, logits_layout a, float *out) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   bf16 *h = panel_memory, *ws = h + 128 * (C + 8);
@@ -227,7 +214,7 @@ __global__ void __launch_bounds__(128) logits_kernel(const float *x, const float
       }
 }
 template <int C>
-static void launch_logits(const float *x, const op_norm *norm, const bf16 *w, int n_head, int64_t batches,
+static void launch_logits(const bf16 *x, const op_norm *norm, const bf16 *w, int n_head, int64_t batches,
                           const logits_layout *a, float *out) {
   size_t shared = (128 * (C + 8) + C * 24) * sizeof(bf16);
   static bool allowed;
@@ -236,7 +223,7 @@ static void launch_logits(const float *x, const op_norm *norm, const bf16 *w, in
   logits_kernel<C><<<grid, 128, shared, cuda_stream>>>(x, norm->scale.data, norm->offset.data, w, n_head, *a, out);
   CUDA_CHECK(cudaGetLastError());
 }
-void panel_logits(const float *x, int64_t c, const op_norm *norm, const bf16 *w, int n_head, int64_t batches,
+void panel_logits(const bf16 *x, int64_t c, const op_norm *norm, const bf16 *w, int n_head, int64_t batches,
                   const logits_layout *layout, float *out) {
   if (c == 64) launch_logits<64>(x, norm, w, n_head, batches, layout, out);
   else launch_logits<128>(x, norm, w, n_head, batches, layout, out);

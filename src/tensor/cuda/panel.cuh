@@ -1,23 +1,19 @@
 // Kernels for wide, shallow products in bf16: a panel of rows is normalised into shared memory once, and weights pass
-// by. Rows of 64 or 128 channels.
+// by. Rows of 64 or 128 channels, narrow.
 #ifndef NF_TENSOR_CUDA_PANEL_CUH
 #define NF_TENSOR_CUDA_PANEL_CUH
 
+#include "tensor/cuda/narrow.cuh"
 #include "tensor/cuda/pack.cuh"
 
-bool panel_transition_fits(int64_t c, int64_t n);
+bool panel_transition_fits(int64_t c, int64_t n);  // for a narrow x
 void panel_transition(nf_context *context, const op_transition *a);
 void hopper_transition(nf_context *context, const op_transition *a);  // for the same sizes, where hopper() says yes
-
-// Each thread of a quad gets 8 consecutive columns of a group of 32: the column that packed column p holds.
-static __host__ __device__ __forceinline__ int panel_column(int p) {
-  return p / 32 * 32 + p % 8 / 2 * 8 + p % 32 / 8 * 2 + p % 2;
-}
 
 // One warp: rows first .. first + n (a multiple of 8) of a panel, of which `valid` exist and lie `apart`, normalised into h, whose rows
 // are C + 8 apart.
 template <int C>
-static __device__ __forceinline__ void panel_norm(const float *x, int64_t valid, const float *scale, const float *offset,
+static __device__ __forceinline__ void panel_norm(const bf16 *x, int64_t valid, const float *scale, const float *offset,
                                                   bf16 *h, int first, int n, int64_t apart = C) {
   enum { V = C / 32, AT_ONCE = 8 };  // so many rows are under way together
   int lane = threadIdx.x % 32;
@@ -31,17 +27,18 @@ static __device__ __forceinline__ void panel_norm(const float *x, int64_t valid,
     float value[AT_ONCE][V];
 #pragma unroll
     for (int i = 0; i < AT_ONCE; i++) {
-      const float *row = x + (r + i) * apart + lane * V;
-      if (r + i >= valid) {
-#pragma unroll
-        for (int v = 0; v < V; v++) value[i][v] = 0;
-      } else if (V == 4) {
-        float4 f = *(const float4 *)row;
-        value[i][0] = f.x, value[i][1] = f.y, value[i][V - 2] = f.z, value[i][V - 1] = f.w;
-      } else {
-        float2 f = *(const float2 *)row;
-        value[i][0] = f.x, value[i][1] = f.y;
+      const bf16 *row = x + (r + i) * apart + lane * V;
+      uint32_t word[2] = {0, 0};
+      if (r + i < valid) {
+        if (V == 4) {
+          uint2 both = *(const uint2 *)row;
+          word[0] = both.x, word[1] = both.y;
+        } else {
+          word[0] = *(const uint32_t *)row;
+        }
       }
+#pragma unroll
+      for (int v = 0; v < V; v += 2) value[i][v] = bf16_low(word[v / 2]), value[i][v + 1] = bf16_high(word[v / 2]);
     }
 #pragma unroll
     for (int i = 0; i < AT_ONCE; i++) {
@@ -97,23 +94,7 @@ static __device__ __forceinline__ void panel_weights(const bf16 *from, int rows,
     copy_async(to + i / chunks * stride + i % chunks * 8, from + (int64_t)i * 8, true);
 }
 
-// Weights in the order in which a kernel wants them: to[i] = factor * w[at(i)], 0 where at(i) is negative.
-template <class F>
-struct pack_weights {
-  F at;
-  const float *w;
-  float factor;
-  bf16 *to;
-  __device__ void operator()(int64_t i) const {
-    int64_t from = at(i);
-    to[i] = __float2bfloat16(from < 0 ? 0.0f : w[from] * factor);
-  }
-};
-template <class F>
-static void launch_pack(int64_t n, const F &at, const float *w, float factor, bf16 *to) {
-  launch_each(n, pack_weights<F>{at, w, factor, to});
-}
-// The same for what is made of several weights of an op, `first` among them: f(i) fills f.to, `items` of them n values. Made
+// As `packed` for what is made of several weights of an op, `first` among them: f(i) fills f.to, `items` of them n values. Made
 // once and kept where the weight is the model's, else in scratch.
 template <class F>
 static const bf16 *packed_by(nf_context *context, int64_t n, int64_t items, const float *first, F f) {
@@ -139,7 +120,7 @@ struct permuted_columns {
 
 // norm(x) w for panels of 128 rows, (C, OUT) weights with permuted columns: e(row, column, eight values).
 template <int C, int OUT, class E>
-__global__ void __launch_bounds__(256, 2) panel_linear_kernel(const float *x, int64_t m, const float *scale, const float *offset,
+__global__ void __launch_bounds__(256, 2) panel_linear_kernel(const bf16 *x, int64_t m, const float *scale, const float *offset,
                                                               const bf16 *w, E e) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   enum { NT = OUT / 16 };
@@ -168,7 +149,7 @@ __global__ void __launch_bounds__(256, 2) panel_linear_kernel(const float *x, in
 }
 // w (C, OUT) packed with permuted_columns.
 template <int C, int OUT, class E>
-static void launch_panel_linear(const float *x, int64_t m, const op_norm *norm, const bf16 *w, const E &e) {
+static void launch_panel_linear(const bf16 *x, int64_t m, const op_norm *norm, const bf16 *w, const E &e) {
   size_t shared = (128 * (C + 8) + C * (OUT + 8)) * sizeof(bf16);
   auto kernel = panel_linear_kernel<C, OUT, E>;
   static bool allowed;
@@ -183,17 +164,18 @@ typedef struct {
   int64_t n, lines, apart, x_line, x_batch;
   int64_t out_line, plane, out_batch;
 } logits_layout;
-void panel_logits(const float *x, int64_t c, const op_norm *norm, const bf16 *w, int n_head, int64_t batches,
+void panel_logits(const bf16 *x, int64_t c, const op_norm *norm, const bf16 *w, int n_head, int64_t batches,
                   const logits_layout *layout, float *out);
 struct head_columns {  // (C, 16): the heads' columns, then zeros
   int64_t n_head;
   __device__ int64_t operator()(int64_t i) const { return i % 16 < n_head ? i / 16 * n_head + i % 16 : -1; }
 };
-void panel_pack_heads(const float *w, int64_t c, int64_t n_head, float factor, bf16 *to);  // to (C, 16)
 
-// x (rows, C) += (sigmoid(norm(x) wg) * o) wo; lines of n rows. wg, wo (C, C) with permuted columns.
-void panel_gated_out(float *x, int64_t c, int64_t lines, int64_t n, const op_norm *norm, const bf16 *o, const bf16 *wg,
-                     const bf16 *wo);
-void hopper_gated_out(float *x, int64_t c, int64_t m, const op_norm *norm, const bf16 *o, const bf16 *wg, const bf16 *wo);
+// x += (sigmoid(norm(x) wg) * o) wo in `lines` lines of n rows each: those of x begin `apart` rows from one another, those of
+// o follow one another. wg, wo: (C, C) with permuted columns.
+void panel_gated_out(bf16 *x, int64_t c, int64_t lines, int64_t n, int64_t apart, const op_norm *norm, const bf16 *o,
+                     const bf16 *wg, const bf16 *wo);
+void hopper_gated_out(bf16 *x, int64_t c, int64_t lines, int64_t n, int64_t apart, const op_norm *norm, const bf16 *o,
+                      const bf16 *wg, const bf16 *wo);
 
 #endif

@@ -34,36 +34,6 @@ struct put_projections {
   }
 };
 
-// Logits in tiles of 64 queries by 64 keys, in base 2, each value where the thread that needs it reads it: (heads, query
-// tiles, key tiles, 4, 128 threads, 8). Masks are in them: 0 of a masked key is least, but above a key that is none.
-static const float log2_e = 1.44269504f, masked = -60000, absent = -65504;
-
-__global__ void __launch_bounds__(256) pack_logits_kernel(const float *logits, const float *mask, int n, uint4 *to) {
-  __shared__ float tile[64][65];
-  int q0 = blockIdx.x * 64, k0 = blockIdx.y * 64, head = blockIdx.z;
-  for (int i = threadIdx.x; i < 64 * 64; i += 256) {
-    int k = k0 + i / 64, q = q0 + i % 64;
-    float v = absent;
-    if (k < n) {
-      v = 0;
-      if (q < n) v = fminf(fmaxf((logits[((int64_t)head * n + k) * n + q] + 1e9f * (mask[k] - 1.0f)) * log2_e, masked), -masked);
-    }
-    tile[i / 64][i % 64] = v;
-  }
-  __syncthreads();
-  uint4 *out = to + (((int64_t)head * gridDim.x + blockIdx.x) * gridDim.y + blockIdx.y) * 512;
-  for (int i = threadIdx.x; i < 512; i += 256) {
-    int chunk = i / 128, warp = i % 128 / 32, g = i % 32 / 4, t = i % 4;
-    uint32_t v[4];
-#pragma unroll
-    for (int l = 0; l < 4; l++) {
-      int q = 16 * warp + g + l % 2 * 8, k = 16 * chunk + l / 2 * 8 + 2 * t;
-      v[l] = pack_half_small(tile[k][q], tile[k + 1][q]);
-    }
-    out[i] = uint4{v[0], v[1], v[2], v[3]};
-  }
-}
-
 enum { ATTENTION_STAGES = 4, ATTENTION_STAGE_BYTES = 2 * 64 * 128 };
 static const size_t attention_shared = 1024 + ATTENTION_STAGES * (ATTENTION_STAGE_BYTES + 2 * sizeof(uint64_t));
 
@@ -209,20 +179,8 @@ static void launch_attention(const half *qkvg, int64_t samples, int64_t n, int64
 }
 
 static bool attention_fits(int64_t c, int64_t d) { return half_possible() && (d == 24 || d == 48) && half_norm_fits(c); }
-static int64_t tiled_logits(int64_t n) {  // bytes of a head
-  int64_t n_tile = ceil_div(n, 64);
-  return n_tile * n_tile * 64 * 64 * (int64_t)sizeof(half);
-}
-static void pack_logits(const float *logits, const float *mask, int64_t n_head, int64_t n, void *to) {
-  unsigned n_tile = (unsigned)ceil_div(n, 64);
-  pack_logits_kernel<<<dim3(n_tile, n_tile, (unsigned)n_head), 256, 0, cuda_stream>>>(logits, mask, (int)n, (uint4 *)to);
-  CUDA_CHECK(cudaGetLastError());
-}
 int64_t cuda_kept_logits(int64_t n, int64_t c, int64_t d) {
   return attention_fits(c, d) ? tiled_logits(n) / (int64_t)sizeof(float) : 0;
-}
-CUDA_OP(keep_logits) {
-  if (!context->dry) pack_logits(a->logits.data, a->mask.data, a->logits.shape[0], a->mask.shape[0], a->out.data);
 }
 
 bool half_attention(nf_context *context, const op_attention *a) {
@@ -231,7 +189,7 @@ bool half_attention(nf_context *context, const op_attention *a) {
   if (!attention_fits(c, d)) return false;
   half_weights in = {c, hd, 4, {a->wq.data, a->wk.data, a->wv.data, a->wg.data}, {}, {}, false},
                out = {hd, c, 1, {a->wo.data}, {}, {1}, false};
-  float factor = log2_e / sqrtf((float)d);
+  float factor = 1.44269504f / sqrtf((float)d);  // logits are in base 2
   for (int i = 0; i < 4; i++) in.factor[i] = i == 0 ? factor : 1;
   size_t mark = context_here(context);
   half *h = scratch<half>(context, m * c), *qkvg = scratch<half>(context, 4 * m * hd), *o = scratch<half>(context, m * hd);

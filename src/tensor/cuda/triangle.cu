@@ -24,7 +24,9 @@ struct put_sigmoid_product {
   __device__ void operator()(int64_t, int64_t i, int j, float gate) const { o[i * stride + j] *= sigmoid(gate); }
 };
 
-static void general_attention(nf_context *context, const op_triangle_attention *a) {
+static void general_attention(nf_context *context, const op_triangle_attention *asked) {
+  op_triangle_attention wide = *asked, *a = &wide;
+  a->x = widened(context, a->x);
   int64_t n = a->x.shape[0], c = a->x.shape[2], n_head = tensor_last(a->w_bias), hd = tensor_count(a->wq) / c, m = n * n;
   float2 *stats = scratch<float2>(context, m);
   float *q = scratch<float>(context, m * hd), *k = scratch<float>(context, m * hd), *v = scratch<float>(context, m * hd),
@@ -41,6 +43,7 @@ static void general_attention(nf_context *context, const op_triangle_attention *
   flash(operands, n, n_head, row_attention{logits, a->mask.data, n, n_head, a->ending});
   gemm(m, hd, c, 1, h, wg, put_sigmoid_product{o, hd});
   gemm(m, c, hd, 1, left_rows(o, hd), right_rows(a->wo.data, c), add_to(a->x.data, c, NULL));
+  if (asked->x.narrow) launch_narrow(a->x.data, asked->x, 0, m * c);
 }
 
 // ---- triangle attention in bf16 ----
@@ -50,17 +53,11 @@ struct fill_words {
   __device__ void operator()(int64_t i) const { to[i] = value; }
 };
 
-// Which of the pair tensor's rows (or columns, if ending) are attended in now, and where their tokens lie.
-struct row_range {
-  int first, rows, n, tokens;  // tokens: N rounded up to TRIANGLE_KEYS
-  bool ending;
-};
-
 // Tokens j0 .. j0 + 127 of row i of the pair tensor: q, k, v (rows of the range, H, tokens, D; triangle_rows.cuh), or the bias
 // of all heads. w: (3, C, C) with permuted columns, then (C, 16) for the heads' bias.
 enum part { QKV = 1, BIAS = 2 };
 template <int C, int D, int PARTS>
-__global__ void __launch_bounds__(256, 2) attention_in_kernel(const float *x, row_range range, const float *mask, op_norm norm,
+__global__ void __launch_bounds__(256, 2) attention_in_kernel(const bf16 *x, row_range range, const float *mask, op_norm norm,
                                                               const bf16 *w, bf16 *qkv, bias_tiles bias) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   enum { NT = C / 16, H = C / D };
@@ -254,7 +251,6 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(row_range range,
     }
   }
   if (r0 + mine >= rows) return;
-  row += range.first;
 #pragma unroll
   for (int i = 0; i < 2; i++)
 #pragma unroll
@@ -262,7 +258,7 @@ __global__ void __launch_bounds__(256, 2) attention_rows_kernel(row_range range,
       int at = q0 + 16 * i + g + 8 * s;
       if (at >= n) continue;
       float inverse = 1.0f / sums[i][2 * s];
-      bf16 *to = o + (range.ending ? (int64_t)at * n + row : (int64_t)row * n + at) * n_head * D + head * D + 2 * t;
+      bf16 *to = o + (range.ending ? (int64_t)at * rows + row : (int64_t)row * n + at) * n_head * D + head * D + 2 * t;
 #pragma unroll
       for (int j = 0; j < ND; j++)
         *(uint32_t *)(to + 8 * j) = pack_bf16(out[i][j][2 * s] * inverse, out[i][j][2 * s + 1] * inverse);
@@ -278,7 +274,8 @@ __global__ void average_masked_kernel(row_range range, const bf16 *v, const floa
   float sum = 0;
   for (int k = 0; k < n; k++) sum += __bfloat162float(values[swizzled<D>(k, l % D / 8)]);
   bf16 mean = __float2bfloat16(sum / (float)n);
-  for (int q = 0; q < n; q++) o[(range.ending ? (int64_t)q * n + row : (int64_t)row * n + q) * c + l] = mean;
+  for (int q = 0; q < n; q++)
+    o[(range.ending ? (int64_t)q * range.rows + blockIdx.x : (int64_t)blockIdx.x * n + q) * c + l] = mean;
 }
 
 // Attention within `chunk` rows at a time.
@@ -294,25 +291,30 @@ static void launch_attention(const op_triangle_attention *a, int n, int chunk, c
     allow_shared(attention_rows_kernel<D>, rows);
     allowed = true;
   }
+  bf16 *x = narrow_data(a->x);
   int tokens = (int)round_up(n, TRIANGLE_KEYS);
   row_range range = {0, n, n, tokens, a->ending};
-  if (chunk < n) {  // every row needs the whole bias
+  if (chunk < n && hopper()) {  // every row needs the whole bias
+    triangle_in_hopper(a, range, w, NULL, &bias);
+  } else if (chunk < n) {
     dim3 grid((unsigned)n, (unsigned)ceil_div(n, PANEL));
-    attention_in_kernel<C, D, BIAS><<<grid, 256, in, cuda_stream>>>(a->x.data, range, a->mask.data, a->norm, w, qkv, bias);
+    attention_in_kernel<C, D, BIAS><<<grid, 256, in, cuda_stream>>>(x, range, a->mask.data, a->norm, w, qkv, bias);
     CUDA_CHECK(cudaGetLastError());
   }
   for (range.first = 0; range.first < n; range.first += chunk) {
     range.rows = n - range.first < chunk ? n - range.first : chunk;
     dim3 grid((unsigned)(a->ending ? tokens : range.rows), (unsigned)ceil_div(a->ending ? range.rows : n, PANEL));
-    if (chunk < n)
-      attention_in_kernel<C, D, QKV><<<grid, 256, in, cuda_stream>>>(a->x.data, range, a->mask.data, a->norm, w, qkv, bias);
+    if (hopper())
+      triangle_in_hopper(a, range, w, qkv, chunk < n ? NULL : &bias);
+    else if (chunk < n)
+      attention_in_kernel<C, D, QKV><<<grid, 256, in, cuda_stream>>>(x, range, a->mask.data, a->norm, w, qkv, bias);
     else
-      attention_in_kernel<C, D, QKV | BIAS><<<grid, 256, in, cuda_stream>>>(a->x.data, range, a->mask.data, a->norm, w, qkv, bias);
+      attention_in_kernel<C, D, QKV | BIAS><<<grid, 256, in, cuda_stream>>>(x, range, a->mask.data, a->norm, w, qkv, bias);
     CUDA_CHECK(cudaGetLastError());
     int64_t size = (int64_t)range.rows * tokens * C;
     const bf16 *q = qkv, *k = qkv + size, *v = qkv + 2 * size;
     if (hopper()) {
-      triangle_rows_hopper(n, range.first, range.rows, C / D, D, q, k, v, bias, a->ending, o);
+      triangle_rows_hopper(n, range.rows, C / D, D, q, k, v, bias, a->ending, o);
     } else {
       attention_rows_kernel<D><<<(unsigned)(C / D * ceil_div(range.rows, 2) * ceil_div(n, 128)), 256, rows, cuda_stream>>>(
           range, C / D, q, k, v, bias, o);
@@ -320,32 +322,46 @@ static void launch_attention(const op_triangle_attention *a, int n, int chunk, c
     }
     average_masked_kernel<D><<<(unsigned)range.rows, C, 0, cuda_stream>>>(range, v, a->mask.data, o);
     CUDA_CHECK(cudaGetLastError());
+    // Nothing of what other rows (columns) read changes here.
+    if (a->ending) panel_gated_out(x + range.first * C, C, n, range.rows, n, &a->norm, o, wg, wo);
+    else panel_gated_out(x + (int64_t)range.first * n * C, C, range.rows, n, n, &a->norm, o, wg, wo);
   }
-  panel_gated_out(a->x.data, C, n, n, &a->norm, o, wg, wo);
 }
+
+// (3, C, C): wq, wk, wv with permuted columns, then (C, 16) for the heads' bias. Scores come out in units of log2.
+struct pack_attention {
+  int64_t c, d, n_head;
+  const float *wq, *wk, *wv, *w_bias;
+  bf16 *to;
+  __device__ void operator()(int64_t i) const {
+    const float log2_e = 1.44269504f;
+    int64_t which = i / (c * c), at = i % (c * c);
+    float v;
+    if (which < 2) v = (which ? wk : wq)[permuted_columns{c, 1, c}(at)] * (which ? 1.0f : log2_e * rsqrtf((float)d));
+    else if (which == 2) v = wv[permuted_columns{c, c, 1}(at)];
+    else v = at % 16 < n_head ? w_bias[at / 16 * n_head + at % 16] * log2_e : 0.0f;
+    to[i] = __float2bfloat16(v);
+  }
+};
 
 CUDA_OP(triangle_attention) {
   context->flops += flops_triangle_attention(a);
   int64_t n = a->x.shape[0], c = a->x.shape[2], n_head = tensor_last(a->w_bias), hd = tensor_count(a->wq) / c, d = hd / n_head;
   size_t mark = context_here(context);
-  if (!cuda_bf16(context) || hd != c || !((c == 64 && d == 16) || (c == 128 && d == 32))) {
+  if (!cuda_bf16(context) || !a->x.narrow || hd != c || !((c == 64 && d == 16) || (c == 128 && d == 32))) {
     general_attention(context, a);
   } else {
-    const float log2_e = 1.44269504f;
-    bf16 *w = scratch<bf16>(context, 3 * c * c + 16 * c), *wg = scratch<bf16>(context, c * c), *wo = scratch<bf16>(context, c * c);
+    const bf16 *w = hopper() ? triangle_in_packed(context, a)
+                             : packed_by(context, 3 * c * c + 16 * c, 3 * c * c + 16 * c, a->wq.data,
+                                         pack_attention{c, d, n_head, a->wq.data, a->wk.data, a->wv.data, a->w_bias.data, NULL}),
+               *wg = packed(context, c * c, permuted_columns{c, 1, c}, a->wg.data),
+               *wo = packed(context, c * c, permuted_columns{c, c, 1}, a->wo.data);
     int64_t chunk = context->chunk_rows > 0 && context->chunk_rows < n ? context->chunk_rows : n;
-    bf16 *qkv = scratch<bf16>(context, 3 * chunk * round_up(n, TRIANGLE_KEYS) * c), *o = scratch<bf16>(context, n * n * c);
+    bf16 *qkv = scratch<bf16>(context, 3 * chunk * round_up(n, TRIANGLE_KEYS) * c), *o = scratch<bf16>(context, chunk * n * c);
     bias_tiles bias = {NULL, (int)(round_up(n, TRIANGLE_QUERIES) / 16), (int)(round_up(n, TRIANGLE_KEYS) / 32)};
     int64_t bias_count = n_head * bias.query_tiles * bias.key_tiles * 512;
     bias.data = scratch<bf16>(context, bias_count);
     if (!context->dry) {
-      permuted_columns transposed = {c, 1, c}, plain = {c, c, 1};
-      launch_pack(c * c, transposed, a->wq.data, log2_e / sqrtf((float)d), w);
-      launch_pack(c * c, transposed, a->wk.data, 1.0f, w + c * c);
-      launch_pack(c * c, plain, a->wv.data, 1.0f, w + 2 * c * c);
-      panel_pack_heads(a->w_bias.data, c, n_head, log2_e, w + 3 * c * c);
-      launch_pack(c * c, transposed, a->wg.data, 1.0f, wg);
-      launch_pack(c * c, plain, a->wo.data, 1.0f, wo);
       launch_each(bias_count / 2, fill_words{(uint32_t *)bias.data, 0xff7fff7fu});
       if (c == 64) launch_attention<64, 16>(a, (int)n, (int)chunk, w, wg, wo, qkv, bias, o);
       else launch_attention<128, 32>(a, (int)n, (int)chunk, w, wg, wo, qkv, bias, o);

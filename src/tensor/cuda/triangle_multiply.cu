@@ -1,4 +1,7 @@
 // Triangle multiplication, in place on the pair tensor. In bf16 for the sizes of the network, else by general products.
+//
+// In bf16 what is summed lies in planes, a channel each. In pieces, b is made for the whole pair tensor, then for some rows at
+// a time (columns, if incoming) a, the sums and the result: those of a later piece read only what is not yet changed.
 #include "tensor/cuda/blas.cuh"
 #include "tensor/cuda/gemm.cuh"
 #include "tensor/cuda/hopper.cuh"
@@ -56,8 +59,10 @@ struct join_columns {
   }
 };
 
-static void general_multiply(nf_context *context, const op_triangle_multiply *a) {
+static void general_multiply(nf_context *context, const op_triangle_multiply *asked) {
+  op_triangle_multiply wide = *asked, *a = &wide;
   int64_t n = a->x.shape[0], c = a->x.shape[2], m = n * n;
+  a->x = widened(context, a->x);
   float2 *stats = scratch<float2>(context, m);
   float *left = scratch<float>(context, m * c), *right = scratch<float>(context, m * c),
         *sum = scratch<float>(context, m * c), *gate = scratch<float>(context, m * c),
@@ -79,40 +84,60 @@ static void general_multiply(nf_context *context, const op_triangle_multiply *a)
   gemm(n, n, n, c, x, y, put{sum, n, m});
   launch_warps(m, normalise_column{sum, m, c, a->norm_center.scale.data, a->norm_center.offset.data, left});
   gemm(m, c, c, 1, left_rows(left, c), right_rows(a->w_out.data, c), add_times{a->x.data, gate, c});
+  if (asked->x.narrow) launch_narrow(a->x.data, asked->x, 0, m * c);
 }
 
 // ---- in bf16 ----
 
 enum { PANEL = 128, STAGING = PANEL + 8 };
 
-// Rows k0 .. k0 + 127 of row i: gated and masked a and b into planes (2 C, N, ld). w: chunks of 64 outputs, (C, 128)
-// each: for every 32 outputs their gate columns, then their values.
+// A part of the pair tensor, and how its planes lie: (channels, rows, ld).
+typedef struct {
+  int n;  // of the pair tensor
+  int first_row, rows, first_column, columns;
+  int64_t ld;
+} part;
+static part whole(int64_t n) { return part{(int)n, 0, (int)n, 0, (int)n, round_up(n, 16)}; }
+// Rows (of the first axis) or columns first .. first + count.
+static part piece(int64_t n, bool of_rows, int64_t first, int64_t count) {
+  part p = whole(n);
+  if (of_rows) p.first_row = (int)first, p.rows = (int)count;
+  else p.first_column = (int)first, p.columns = (int)count, p.ld = round_up(count, 16);
+  return p;
+}
+// Value (i, k) of the part in the pair tensor.
+static __device__ __forceinline__ int64_t pair_at(const part &p, int i, int k) {
+  return (int64_t)(p.first_row + i) * p.n + p.first_column + k;
+}
+
+// Columns k0 .. k0 + 127 of row i of a part: gated and masked a and b into planes, those of `chunks` chunks from w on. w:
+// chunks of 64 outputs (a's channels, then b's), (C, 128) each: for every 32 outputs their gate columns, then their values.
 template <int C>
-__global__ void __launch_bounds__(256, 2) multiply_in_kernel(const float *x, int n, int64_t ld, const float *mask,
+__global__ void __launch_bounds__(256, 2) multiply_in_kernel(const bf16 *x, part p, const float *mask,
                                                              const float *scale, const float *offset, const bf16 *w,
-                                                             bf16 *planes) {
+                                                             int chunks, bf16 *planes) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   bf16 *h = panel_memory, *ws = h + PANEL * (C + 8), *staging = ws + C * 136;
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, wm = warp / 2 * 32, wn = warp % 2;
   int i = blockIdx.x, k0 = blockIdx.y * PANEL;
   panel_weights(w, C, 128, ws, 136);
   copy_commit();
-  panel_norm<C>(x + ((int64_t)i * n + k0) * C, n - k0, scale, offset, h, warp * 16, 16);
+  panel_norm<C>(x + pair_at(p, i, k0) * C, p.columns - k0, scale, offset, h, warp * 16, 16);
   float factor[2][2];
 #pragma unroll
   for (int r = 0; r < 2; r++)
 #pragma unroll
     for (int s = 0; s < 2; s++) {
       int k = k0 + wm + 16 * r + g + 8 * s;
-      factor[r][s] = k < n ? mask[i] * mask[k] : 0.0f;
+      factor[r][s] = k < p.columns ? mask[p.first_row + i] * mask[p.first_column + k] : 0.0f;
     }
-  for (int chunk = 0; chunk < 2 * C / 64; chunk++) {
+  for (int chunk = 0; chunk < chunks; chunk++) {
     copy_wait<0>();
     __syncthreads();
     float acc[2][8][4] = {};
     panel_product<C, 8>(h + wm * (C + 8), ws + wn * 64, 136, acc);
     __syncthreads();
-    if (chunk + 1 < 2 * C / 64) panel_weights(w + (int64_t)(chunk + 1) * C * 128, C, 128, ws, 136);
+    if (chunk + 1 < chunks) panel_weights(w + (int64_t)(chunk + 1) * C * 128, C, 128, ws, 136);
     copy_commit();
 #pragma unroll
     for (int r = 0; r < 2; r++)
@@ -124,19 +149,19 @@ __global__ void __launch_bounds__(256, 2) multiply_in_kernel(const float *x, int
           staging[(wn * 32 + 8 * j + 2 * t + s % 2) * STAGING + wm + 16 * r + g + s / 2 * 8] = __float2bfloat16(v);
         }
     __syncthreads();
-    for (int p = threadIdx.x; p < 64 * PANEL / 8; p += 256) {
-      int out = p / (PANEL / 8), k = p % (PANEL / 8) * 8;
-      if (k0 + k < ld)
-        *(uint4 *)(planes + ((int64_t)(chunk * 64 + out) * n + i) * ld + k0 + k) =
+    for (int u = threadIdx.x; u < 64 * PANEL / 8; u += 256) {
+      int out = u / (PANEL / 8), k = u % (PANEL / 8) * 8;
+      if (k0 + k < p.ld)
+        *(uint4 *)(planes + ((int64_t)(chunk * 64 + out) * p.rows + i) * p.ld + k0 + k) =
             *(const uint4 *)(staging + out * STAGING + k);
     }
   }
 }
 
-// x[i, j] += sigmoid(norm(x) w_gating) * (norm_center(planes) w_out), planes (C, N, ld)
+// x[i, j] += sigmoid(norm(x) w_gating) * (norm_center(planes) w_out) in a part
 template <int C>
 __global__ void __launch_bounds__(256, 2)
-    multiply_out_kernel(float *x, int n, int64_t ld, const bf16 *planes, op_norm norm, op_norm center,
+    multiply_out_kernel(bf16 *x, part p, const bf16 *planes, op_norm norm, op_norm center,
                         const bf16 *w_gating, const bf16 *w_out) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   enum { NT = C / 16 };
@@ -145,21 +170,21 @@ __global__ void __launch_bounds__(256, 2)
   int i = blockIdx.x, j0 = blockIdx.y * PANEL;
   panel_weights(w_gating, C, C, ws, C + 8);
   copy_commit();
-  x += ((int64_t)i * n + j0) * C;
+  x += pair_at(p, i, j0) * C;
   // Two lanes read 32 bytes of a channel, so that sixteen channels' values land in different banks.
   enum { PARTS = C * PANEL / 8 / 256 };
-  uint4 part[PARTS];
+  uint4 values[PARTS];
 #pragma unroll
   for (int u = 0; u < PARTS; u++) {
-    int p = threadIdx.x + 256 * u, c = p / 2 % C, j = (p % 2 + p / (2 * C) * 2) * 8;
-    part[u] = uint4{0, 0, 0, 0};
-    if (j0 + j < ld) part[u] = *(const uint4 *)(planes + ((int64_t)c * n + i) * ld + j0 + j);
+    int at = threadIdx.x + 256 * u, c = at / 2 % C, j = (at % 2 + at / (2 * C) * 2) * 8;
+    values[u] = uint4{0, 0, 0, 0};
+    if (j0 + j < p.ld) values[u] = *(const uint4 *)(planes + ((int64_t)c * p.rows + i) * p.ld + j0 + j);
   }
-  panel_norm<C>(x, n - j0, norm.scale.data, norm.offset.data, h, warp * 16, 16);
+  panel_norm<C>(x, p.columns - j0, norm.scale.data, norm.offset.data, h, warp * 16, 16);
 #pragma unroll
   for (int u = 0; u < PARTS; u++) {
-    int p = threadIdx.x + 256 * u, c = p / 2 % C, j = (p % 2 + p / (2 * C) * 2) * 8;
-    const uint32_t words[4] = {part[u].x, part[u].y, part[u].z, part[u].w};
+    int at = threadIdx.x + 256 * u, c = at / 2 % C, j = (at % 2 + at / (2 * C) * 2) * 8;
+    const uint32_t words[4] = {values[u].x, values[u].y, values[u].z, values[u].w};
 #pragma unroll
     for (int e = 0; e < 8; e++)
       sums[(j + e) * (C + 8) + c] = __ushort_as_bfloat16((unsigned short)(e % 2 ? words[e / 2] >> 16 : words[e / 2]));
@@ -212,19 +237,17 @@ __global__ void __launch_bounds__(256, 2)
 #pragma unroll
     for (int s = 0; s < 2; s++) {
       int row = wm + 16 * r + g + 8 * s;
-      if (j0 + row >= n) continue;
+      if (j0 + row >= p.columns) continue;
 #pragma unroll
-      for (int group = 0; group < NT / 4; group++)
+      for (int group = 0; group < NT / 4; group++) {
+        float v[8];
 #pragma unroll
-        for (int half = 0; half < 2; half++) {
-          float4 *to = (float4 *)(x + (int64_t)row * C + wn * (C / 2) + group * 32 + t * 8 + half * 4), v = *to;
-          int j = 4 * group + 2 * half;
-          v.x += bf16_low(gate[r][j][s]) * acc[r][j][2 * s];
-          v.y += bf16_high(gate[r][j][s]) * acc[r][j][2 * s + 1];
-          v.z += bf16_low(gate[r][j + 1][s]) * acc[r][j + 1][2 * s];
-          v.w += bf16_high(gate[r][j + 1][s]) * acc[r][j + 1][2 * s + 1];
-          *to = v;
+        for (int e = 0; e < 8; e++) {
+          uint32_t both = gate[r][4 * group + e / 2][s];
+          v[e] = (e % 2 ? bf16_high(both) : bf16_low(both)) * acc[r][4 * group + e / 2][2 * s + e % 2];
         }
+        add_eight(x + (int64_t)row * C + wn * (C / 2) + group * 32 + t * 8, v);
+      }
     }
 }
 
@@ -251,9 +274,9 @@ struct pack_gated {
 
 struct put_plane {
   bf16 *y;
-  int64_t n, ld;
+  int64_t rows, ld;
   __device__ void operator()(int64_t batch, int64_t i, int64_t j, float v0, float v1) const {
-    *(uint32_t *)(y + (batch * n + i) * ld + j) = pack_bf16(v0, v1);
+    *(uint32_t *)(y + (batch * rows + i) * ld + j) = pack_bf16(v0, v1);
   }
 };
 
@@ -265,40 +288,39 @@ template <int C>
 struct multiply_in_sizes {
   enum { WEIGHTS = 4 * C * C, STAGING = 64 * 64 };
   static const size_t shared =
-      1024 + (WEIGHTS + 2 * STAGING) * sizeof(bf16) + 2 * (row_panel<C>::FLOATS + C) * sizeof(float) + 64;
+      1024 + (WEIGHTS + 2 * STAGING + 2 * row_panel<C>::VALUES) * sizeof(bf16) + 2 * C * sizeof(float) + 64;
 };
 template <int C>
 __global__ void __launch_bounds__(320, 1)
-    multiply_in_hopper_kernel(const float *x, int n, int64_t ld, const float *mask, const float *scale,
-                              const float *offset, const bf16 *w, bf16 *planes) {
+    multiply_in_hopper_kernel(const bf16 *x, part p, const float *mask, const float *scale, const float *offset,
+                              const bf16 *w, int chunks, bf16 *planes) {
 #ifdef HOPPER_CODE
   typedef multiply_in_sizes<C> sizes;
   extern __shared__ char hopper_memory[];
   bf16 *weights = (bf16 *)(hopper_memory + (-shared_address(hopper_memory) & 1023)),
-       *stagings = weights + sizes::WEIGHTS;
-  float *panels = (float *)(stagings + 2 * sizes::STAGING), *norm_scale = panels + 2 * row_panel<C>::FLOATS,
-        *norm_offset = norm_scale + C;
+       *stagings = weights + sizes::WEIGHTS, *panels = stagings + 2 * sizes::STAGING;
+  float *norm_scale = (float *)(panels + 2 * row_panel<C>::VALUES), *norm_offset = norm_scale + C;
   uint64_t *full = (uint64_t *)(norm_offset + C), *empty = full + 2, *ready = empty + 2;
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = warp < 8 ? warp / 4 : warp - 8;
-  int across = (n + 63) / 64, tiles = n * across;
+  int across = (p.columns + 63) / 64, tiles = p.rows * across;
   keep_norm<C>(scale, offset, norm_scale, norm_offset);
   if (threadIdx.x == 0) {
     for (int s = 0; s < 2; s++) barrier_init(full + s, 1), barrier_init(empty + s, 1);
     barrier_init(ready, 1);
     barrier_publish();
-    barrier_expect(ready, sizes::WEIGHTS * sizeof(bf16));
-    copy_bulk(weights, w, sizes::WEIGHTS * sizeof(bf16), ready);
+    barrier_expect(ready, chunks * C * 128 * sizeof(bf16));
+    copy_bulk(weights, w, chunks * C * 128 * sizeof(bf16), ready);
   }
   __syncthreads();
-  float *panel = panels + group * row_panel<C>::FLOATS;
+  bf16 *panel = panels + group * row_panel<C>::VALUES;
   char *staging = (char *)(stagings + group * sizes::STAGING);
   int turn = 0;
   if (warp >= 8) {
     for (int tile = blockIdx.x * 2 + group; tile < tiles; tile += 2 * gridDim.x, turn++) {
       int i = tile / across, k0 = tile % across * 64;
       barrier_wait(empty + group, turn % 2 ^ 1);
-      copy_rows((char *)panel, row_panel<C>::ROW * 4, (const char *)(x + ((int64_t)i * n + k0) * C), C * 4,
-                n - k0 < 64 ? n - k0 : 64, full + group);
+      copy_rows(panel, row_panel<C>::ROW, x + pair_at(p, i, k0) * C, C, p.columns - k0 < 64 ? p.columns - k0 : 64,
+                full + group);
     }
   } else {
     int g = lane / 4, row = warp % 4 * 16 + g;
@@ -307,14 +329,17 @@ __global__ void __launch_bounds__(320, 1)
       int i = tile / across, k0 = tile % across * 64;
       float factor[2];
 #pragma unroll
-      for (int s = 0; s < 2; s++) factor[s] = k0 + row + 8 * s < n ? mask[i] * mask[k0 + row + 8 * s] : 0.0f;
+      for (int s = 0; s < 2; s++) {
+        int k = k0 + row + 8 * s;
+        factor[s] = k < p.columns ? mask[p.first_row + i] * mask[p.first_column + k] : 0.0f;
+      }
       uint32_t left[C / 16][4];
       barrier_wait(full + group, turn % 2);
       norm_operand<C>(panel, norm_scale, norm_offset, left);
       group_sync(1 + group, 128);
       if (threadIdx.x % 128 == 0) barrier_arrive(empty + group);
 #pragma unroll 1
-      for (int chunk = 0; chunk < 2 * C / 64; chunk++) {
+      for (int chunk = 0; chunk < chunks; chunk++) {
         float sum[16][4] = {};
         uint64_t right = operand_128(weights + chunk * C * 128);
         products_settle(left);
@@ -348,9 +373,9 @@ __global__ void __launch_bounds__(320, 1)
         group_sync(1 + group, 128);
 #pragma unroll
         for (int u = 0; u < 4; u++) {
-          int p = threadIdx.x % 128 + 128 * u, out = p / 8, k = p % 8;
-          if (k0 + k * 8 < ld)
-            *(uint4 *)(planes + ((int64_t)(chunk * 64 + out) * n + i) * ld + k0 + k * 8) =
+          int at = threadIdx.x % 128 + 128 * u, out = at / 8, k = at % 8;
+          if (k0 + k * 8 < p.ld)
+            *(uint4 *)(planes + ((int64_t)(chunk * 64 + out) * p.rows + i) * p.ld + k0 + k * 8) =
                 *(const uint4 *)(staging + out * 128 + ((k ^ (out & 7)) * 16));
         }
       }
@@ -367,7 +392,7 @@ struct pack_in_hopper {
     int row, k, chunk = (int)(i / (c * 128));
     operand_element(i % (c * 128), 128, &row, &k);
     int out = chunk * 64 + row % 64, column = out < c ? 2 * out : 2 * (out - c) + 1;
-    to[i] = __float2bfloat16(0.5f * (row < 64 ? w_gate : w_value)[(int64_t)quad_channel(k) * 2 * c + column]);
+    to[i] = __float2bfloat16(0.5f * (row < 64 ? w_gate : w_value)[(int64_t)panel_column(k) * 2 * c + column]);
   }
 };
 
@@ -377,64 +402,68 @@ struct pack_in_hopper {
 // offset w_out.
 template <int C>
 struct multiply_out_sizes {
-  enum { PLANES = C * 64 };
-  static const size_t shared = 1024 + (2 * C * C + 2 * PLANES) * sizeof(bf16) +
-                               2 * row_panel<C>::FLOATS * sizeof(float) + 2 * 4 * 64 * sizeof(float2) +
-                               4 * C * sizeof(float) + 64;
+  enum { PLANES = C * 64, STAGES = 2 };  // what comes next is fetched while the present is at work
+  static const size_t shared = 1024 + (2 * C * C + 2 * STAGES * (PLANES + row_panel<C>::VALUES)) * sizeof(bf16) +
+                               2 * 4 * 64 * sizeof(float2) + 4 * C * sizeof(float) + 128;
 };
 template <int C>
-__global__ void __launch_bounds__(320, 1)
-    multiply_out_hopper_kernel(float *x, int n, int64_t ld, const bf16 *planes, const float *scale, const float *offset,
+__global__ void __launch_bounds__(384, 1)
+    multiply_out_hopper_kernel(bf16 *x, part p, const bf16 *planes, const float *scale, const float *offset,
                                const bf16 *w, const float *sums) {
 #ifdef HOPPER_CODE
   typedef multiply_out_sizes<C> sizes;
-  enum { PANEL = row_panel<C>::ROW };
+  enum { PANEL = row_panel<C>::ROW, STAGES = sizes::STAGES };
   extern __shared__ char hopper_memory[];
-  bf16 *weights = (bf16 *)(hopper_memory + (-shared_address(hopper_memory) & 1023)), *channels = weights + 2 * C * C;
-  float *panels = (float *)(channels + 2 * sizes::PLANES);
-  float2 *parts = (float2 *)(panels + 2 * row_panel<C>::FLOATS);
+  bf16 *weights = (bf16 *)(hopper_memory + (-shared_address(hopper_memory) & 1023)), *channels = weights + 2 * C * C,
+       *panels = channels + 2 * STAGES * sizes::PLANES;
+  float2 *parts = (float2 *)(panels + 2 * STAGES * row_panel<C>::VALUES);
   float *norm_scale = (float *)(parts + 2 * 4 * 64), *norm_offset = norm_scale + C, *column_sum = norm_offset + C,
         *column_start = column_sum + C;
-  uint64_t *full = (uint64_t *)(column_start + C), *empty = full + 2, *ready = empty + 2;
+  uint64_t *full = (uint64_t *)(column_start + C), *empty = full + 2 * STAGES, *ready = empty + 2 * STAGES;
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = warp < 8 ? warp / 4 : warp - 8;
-  int across = (n + 63) / 64, tiles = n * across;
+  int across = (p.columns + 63) / 64, tiles = p.rows * across;
   keep_norm<C>(scale, offset, norm_scale, norm_offset);
   keep_norm<C>(sums, sums + C, column_sum, column_start);
   if (threadIdx.x == 0) {
-    for (int s = 0; s < 2; s++) barrier_init(full + s, 33), barrier_init(empty + s, 1);
+    for (int s = 0; s < 2 * STAGES; s++) barrier_init(full + s, 33), barrier_init(empty + s, 1);
     barrier_init(ready, 1);
     barrier_publish();
     barrier_expect(ready, 2 * C * C * sizeof(bf16));
     copy_bulk(weights, w, 2 * C * C * sizeof(bf16), ready);
   }
   __syncthreads();
-  float *panel = panels + group * row_panel<C>::FLOATS;
-  char *channel = (char *)(channels + group * sizes::PLANES);
+  // A group's panels and barriers of a turn.
+  auto at = [&](int turn) { return group * STAGES + turn % STAGES; };
   int turn = 0;
-  if (warp >= 8) {
-    for (int tile = blockIdx.x * 2 + group; tile < tiles; tile += 2 * gridDim.x, turn++) {
+  if (threadIdx.x / 128 == 2) {  // two warps that fetch; their warpgroup lends the others its registers
+    registers_fewer<56>();
+    for (int tile = blockIdx.x * 2 + group; warp < 10 && tile < tiles; tile += 2 * gridDim.x, turn++) {
       int i = tile / across, j0 = tile % across * 64;
-      barrier_wait(empty + group, turn % 2 ^ 1);
-      copy_rows((char *)panel, PANEL * 4, (const char *)(x + ((int64_t)i * n + j0) * C), C * 4,
-                n - j0 < 64 ? n - j0 : 64, full + group);
-      const bf16 *from = planes + (int64_t)i * ld + j0 + lane % 8 * 8;
-      bool valid = j0 + lane % 8 * 8 < ld;
+      char *channel = (char *)(channels + at(turn) * sizes::PLANES);
+      barrier_wait(empty + at(turn), turn / STAGES % 2 ^ 1);
+      copy_rows(panels + at(turn) * row_panel<C>::VALUES, PANEL, x + pair_at(p, i, j0) * C, C,
+                p.columns - j0 < 64 ? p.columns - j0 : 64, full + at(turn));
+      const bf16 *from = planes + (int64_t)i * p.ld + j0 + lane % 8 * 8;
+      bool valid = j0 + lane % 8 * 8 < p.ld;
 #pragma unroll 8
       for (int c = lane / 8; c < C; c += 4)
-        copy_async(channel + c * 128 + ((lane % 8 ^ (c & 7)) * 16), valid ? from + c * (n * ld) : planes, valid);
+        copy_async(channel + c * 128 + ((lane % 8 ^ (c & 7)) * 16), valid ? from + c * (p.rows * p.ld) : planes, valid);
       copy_commit();
       copy_wait<0>();
       publish_shared();
-      barrier_arrive(full + group);
+      barrier_arrive(full + at(turn));
     }
   } else {
+    registers_more<224>();
     int g = lane / 4, t = lane % 4, row = warp % 4 * 16 + g, thread = threadIdx.x % 128;
     float2 *part = parts + group * 4 * 64;
     barrier_wait(ready, 0);
     for (int tile = blockIdx.x * 2 + group; tile < tiles; tile += 2 * gridDim.x, turn++) {
       int i = tile / across, j0 = tile % across * 64;
       uint32_t left[C / 16][4];
-      barrier_wait(full + group, turn % 2);
+      const bf16 *panel = panels + at(turn) * row_panel<C>::VALUES;
+      const char *channel = (const char *)(channels + at(turn) * sizes::PLANES);
+      barrier_wait(full + at(turn), turn / STAGES % 2);
       norm_operand<C>(panel, norm_scale, norm_offset, left);
       float gate[C / 8][4] = {};
       products_settle(left);
@@ -502,22 +531,27 @@ __global__ void __launch_bounds__(320, 1)
       products_settle(sum);
 #pragma unroll
       for (int s = 0; s < 2; s++) {
-        if (j0 + row + 8 * s >= n) continue;
-        float *to = x + ((int64_t)i * n + j0 + row + 8 * s) * C + 4 * t;
+        if (j0 + row + 8 * s >= p.columns) continue;
+        bf16 *to = x + pair_at(p, i, j0 + row + 8 * s) * C + 8 * t;
 #pragma unroll
-        for (int l = 0; l < C / 16; l++) {
-          float4 v = *(const float4 *)(panel + (row + 8 * s) * PANEL + 16 * l + 4 * t),
-                 u = *(const float4 *)(column_sum + 16 * l + 4 * t),
-                 o = *(const float4 *)(column_start + 16 * l + 4 * t);
-          v.x += gate[2 * l][2 * s] * ((sum[2 * l][2 * s] - mean[s] * u.x) * inverse[s] + o.x);
-          v.y += gate[2 * l][2 * s + 1] * ((sum[2 * l][2 * s + 1] - mean[s] * u.y) * inverse[s] + o.y);
-          v.z += gate[2 * l + 1][2 * s] * ((sum[2 * l + 1][2 * s] - mean[s] * u.z) * inverse[s] + o.z);
-          v.w += gate[2 * l + 1][2 * s + 1] * ((sum[2 * l + 1][2 * s + 1] - mean[s] * u.w) * inverse[s] + o.w);
-          *(float4 *)(to + 16 * l) = v;
+        for (int q = 0; q < C / 32; q++) {
+          float v[8], u[8], o[8];
+          unpack_eight(*(const uint4 *)(panel + (row + 8 * s) * PANEL + 32 * q + 8 * t), v);
+#pragma unroll
+          for (int e = 0; e < 8; e += 4) {
+            *(float4 *)(u + e) = *(const float4 *)(column_sum + 32 * q + 8 * t + e);
+            *(float4 *)(o + e) = *(const float4 *)(column_start + 32 * q + 8 * t + e);
+          }
+#pragma unroll
+          for (int e = 0; e < 8; e++) {
+            int j = 4 * q + e / 2, at = 2 * s + e % 2;
+            v[e] += gate[j][at] * ((sum[j][at] - mean[s] * u[e]) * inverse[s] + o[e]);
+          }
+          *(uint4 *)(to + 32 * q) = pack_eight(v);
         }
       }
       group_sync(1 + group, 128);
-      if (threadIdx.x % 128 == 0) barrier_arrive(empty + group);
+      if (threadIdx.x % 128 == 0) barrier_arrive(empty + at(turn));
     }
   }
 #endif
@@ -543,103 +577,129 @@ struct pack_out_hopper {
     }
     bool out = i >= c * c;
     operand_element(i % (c * c), c, &row, &k);
-    int channel = quad_channel(row);
+    int channel = panel_column(row);
     to[i] = __float2bfloat16(out ? w_out[(int64_t)k * c + channel] * (scale ? scale[k] : 1.0f)
-                                 : 0.5f * w_gating[(int64_t)quad_channel(k) * c + channel]);
+                                 : 0.5f * w_gating[(int64_t)panel_column(k) * c + channel]);
   }
 };
-template <int C>
-static void launch_in_hopper(const op_triangle_multiply *a, int n, int64_t ld, const bf16 *w, bf16 *planes) {
-  static bool allowed;
-  if (!allowed) allow_shared(multiply_in_hopper_kernel<C>, multiply_in_sizes<C>::shared), allowed = true;
-  int64_t pairs = ceil_div(n * ceil_div(n, 64), 2), most = hopper_blocks();
-  multiply_in_hopper_kernel<C>
-      <<<(unsigned)(pairs < most ? pairs : most), 320, multiply_in_sizes<C>::shared, cuda_stream>>>(
-          a->x.data, n, ld, a->mask.data, a->norm.scale.data, a->norm.offset.data, w, planes);
-  CUDA_CHECK(cudaGetLastError());
-}
-template <int C>
-static void launch_out_hopper(const op_triangle_multiply *a, int n, int64_t ld, const bf16 *w, const float *sums,
-                              const bf16 *product) {
-  static bool allowed;
-  if (!allowed) allow_shared(multiply_out_hopper_kernel<C>, multiply_out_sizes<C>::shared), allowed = true;
-  int64_t pairs = ceil_div(n * ceil_div(n, 64), 2), most = hopper_blocks();
-  multiply_out_hopper_kernel<C>
-      <<<(unsigned)(pairs < most ? pairs : most), 320, multiply_out_sizes<C>::shared, cuda_stream>>>(
-          a->x.data, n, ld, product, a->norm.scale.data, a->norm.offset.data, w, sums);
-  CUDA_CHECK(cudaGetLastError());
-}
 
 // ---- the op ----
 
-// The sums of products of a and b, channel by channel.
-static void multiply_planes(const op_triangle_multiply *a, int64_t n, int64_t c, int64_t ld, const bf16 *planes,
-                            bf16 *product) {
-  const bf16 *left = planes, *right = planes + c * n * ld;
-  int64_t plane = n * ld;
-  const bf16 *first = a->outgoing ? left : right, *second = a->outgoing ? right : left;
-  blas_product p = {n,  n,     n,     c,     first,        second,      product, ld,   ld,
-                    ld, plane, plane, plane, !a->outgoing, a->outgoing, true,    false};
-  if (blas(&p)) return;
-  if (a->outgoing)
-    gemm_bf16<true, true>(n, n, ld, c, bf16_rows{left, ld, plane}, bf16_rows{right, ld, plane},
-                          put_plane{product, n, ld});
-  else
-    gemm_bf16<false, false>(n, n, n, c, bf16_rows{right, ld, plane}, bf16_rows{left, ld, plane},
-                            put_plane{product, n, ld});
+// What the kernels of this device want of the weights.
+typedef struct {
+  const bf16 *in, *gating, *out;  // on Hopper gating and out are one
+  const float *sums;
+} packed_weights;
+static packed_weights pack_multiply(nf_context *context, const op_triangle_multiply *a) {
+  int64_t c = a->x.shape[2];
+  packed_weights w = {};
+  if (hopper()) {
+    w.in = packed_by(context, 4 * c * c, 4 * c * c, a->w_gate.data,
+                     pack_in_hopper{(int)c, a->w_gate.data, a->w_projection.data, NULL});
+    w.out = packed_by(context, 2 * c * c + 4 * c, 2 * c * c + c, a->w_out.data,
+                      pack_out_hopper{(int)c, a->w_gating.data, a->w_out.data, a->norm_center.scale.data,
+                                      a->norm_center.offset.data, NULL});
+    w.sums = (const float *)(w.out + 2 * c * c);
+  } else {
+    w.in = packed_by(context, 4 * c * c, 4 * c * c, a->w_gate.data,
+                     pack_gated{gated_columns{c, false}, gated_columns{c, true}, a->w_gate.data, a->w_projection.data, NULL});
+    w.gating = packed(context, c * c, permuted_columns{c, c, 1}, a->w_gating.data);
+    w.out = packed(context, c * c, permuted_columns{c, c, 1}, a->w_out.data);
+  }
+  return w;
+}
+
+// Planes of a part: of a and b one after the other, or of one of them.
+template <int C>
+static void launch_in(const op_triangle_multiply *a, const packed_weights *w, part p, bool of_a, bool of_b, bf16 *planes) {
+  const bf16 *from = w->in + (of_a ? 0 : 2 * C * C);
+  int chunks = (of_a + of_b) * C / 64;
+  static bool allowed;
+  const size_t shared = (PANEL * (C + 8) + C * 136 + 64 * STAGING) * sizeof(bf16);
+  if (!allowed) {
+    allow_shared(multiply_in_hopper_kernel<C>, multiply_in_sizes<C>::shared);
+    allow_shared(multiply_in_kernel<C>, shared);
+    allowed = true;
+  }
+  if (hopper()) {
+    int64_t pairs = ceil_div(p.rows * ceil_div(p.columns, 64), 2), most = hopper_blocks();
+    multiply_in_hopper_kernel<C>
+        <<<(unsigned)(pairs < most ? pairs : most), 320, multiply_in_sizes<C>::shared, cuda_stream>>>(
+            narrow_data(a->x), p, a->mask.data, a->norm.scale.data, a->norm.offset.data, from, chunks, planes);
+  } else {
+    dim3 grid((unsigned)p.rows, (unsigned)ceil_div(p.columns, PANEL));
+    multiply_in_kernel<C><<<grid, 256, shared, cuda_stream>>>(narrow_data(a->x), p, a->mask.data, a->norm.scale.data,
+                                                              a->norm.offset.data, from, chunks, planes);
+  }
+  CUDA_CHECK(cudaGetLastError());
 }
 
 template <int C>
-static void launch_multiply(const op_triangle_multiply *a, int n, int64_t ld, const bf16 *w, const bf16 *w_gating,
-                            const bf16 *w_out, bf16 *planes, bf16 *product) {
-  size_t in = (PANEL * (C + 8) + C * 136 + 64 * STAGING) * sizeof(bf16),
-         out = (2 * PANEL * (C + 8) + C * (C + 8)) * sizeof(bf16);
+static void launch_out(const op_triangle_multiply *a, const packed_weights *w, part p, const bf16 *sums) {
+  const size_t shared = (2 * PANEL * (C + 8) + C * (C + 8)) * sizeof(bf16);
   static bool allowed;
-  if (!allowed) allow_shared(multiply_in_kernel<C>, in), allow_shared(multiply_out_kernel<C>, out), allowed = true;
-  dim3 grid((unsigned)n, (unsigned)ceil_div(n, PANEL));
-  multiply_in_kernel<C><<<grid, 256, in, cuda_stream>>>(a->x.data, n, ld, a->mask.data, a->norm.scale.data,
-                                                       a->norm.offset.data, w, planes);
+  if (!allowed) {
+    allow_shared(multiply_out_hopper_kernel<C>, multiply_out_sizes<C>::shared);
+    allow_shared(multiply_out_kernel<C>, shared);
+    allowed = true;
+  }
+  if (hopper()) {
+    int64_t pairs = ceil_div(p.rows * ceil_div(p.columns, 64), 2), most = hopper_blocks();
+    multiply_out_hopper_kernel<C>
+        <<<(unsigned)(pairs < most ? pairs : most), 384, multiply_out_sizes<C>::shared, cuda_stream>>>(
+            narrow_data(a->x), p, sums, a->norm.scale.data, a->norm.offset.data, w->out, w->sums);
+  } else {
+    dim3 grid((unsigned)p.rows, (unsigned)ceil_div(p.columns, PANEL));
+    multiply_out_kernel<C><<<grid, 256, shared, cuda_stream>>>(narrow_data(a->x), p, sums, a->norm, a->norm_center,
+                                                               w->gating, w->out);
+  }
   CUDA_CHECK(cudaGetLastError());
-  multiply_planes(a, n, C, ld, planes, product);
-  multiply_out_kernel<C>
-      <<<grid, 256, out, cuda_stream>>>(a->x.data, n, ld, product, a->norm, a->norm_center, w_gating, w_out);
-  CUDA_CHECK(cudaGetLastError());
+}
+
+// The sums of products of a and b in a part of the result, channel by channel. Planes of a: those of the part's rows
+// (outgoing) or columns (incoming); of b: all.
+static void multiply_planes(const op_triangle_multiply *op, int64_t c, part p, const bf16 *a, const bf16 *b, bf16 *sums) {
+  int64_t n = p.n, ld = round_up(n, 16), plane = n * ld, piece_plane = (op->outgoing ? p.rows : n) * p.ld,
+          sums_plane = p.rows * p.ld;
+  if (op->outgoing) {  // sums[i, j] = a[i, k] b[j, k]
+    blas_product product = {p.rows, n,           n,     c,          a,     b,    sums, ld,   ld,
+                            ld,     piece_plane, plane, sums_plane, false, true, true, false, n, n};
+    if (!blas(&product))
+      gemm_bf16<true, true>(p.rows, n, ld, c, bf16_rows{a, ld, piece_plane}, bf16_rows{b, ld, plane},
+                            put_plane{sums, p.rows, ld});
+  } else {  // sums[i, j] = b[k, i] a[k, j]
+    blas_product product = {n,    p.columns, n,           c,          b,    a,     sums, ld,   p.ld,
+                            p.ld, plane,     piece_plane, sums_plane, true, false, true, false, n, n};
+    if (!blas(&product))
+      gemm_bf16<false, false>(n, p.columns, n, c, bf16_rows{b, ld, plane}, bf16_rows{a, p.ld, piece_plane},
+                              put_plane{sums, p.rows, p.ld});
+  }
+}
+
+template <int C>
+static void multiply(nf_context *context, const op_triangle_multiply *a) {
+  int64_t n = a->x.shape[0], ld = round_up(n, 16),
+          count = context->chunk_rows > 0 && context->chunk_rows < n ? context->chunk_rows : n;
+  packed_weights w = pack_multiply(context, a);
+  // A piece's planes: of rows (count, ld), of columns (n, count rounded up). b's lie behind a's.
+  int64_t plane = a->outgoing ? count * ld : n * round_up(count, 16);
+  bf16 *left = scratch<bf16>(context, C * (plane + n * ld)), *right = left + C * plane, *sums = scratch<bf16>(context, C * plane);
+  if (context->dry) return;
+  if (count < n) launch_in<C>(a, &w, whole(n), false, true, right);
+  for (int64_t first = 0; first < n; first += count) {
+    part p = piece(n, a->outgoing, first, n - first < count ? n - first : count);
+    launch_in<C>(a, &w, p, true, count == n, left);
+    multiply_planes(a, C, p, left, right, sums);
+    launch_out<C>(a, &w, p, sums);
+  }
 }
 
 CUDA_OP(triangle_multiply) {
   context->flops += flops_triangle_multiply(a);
-  int64_t n = a->x.shape[0], c = a->x.shape[2];
+  int64_t c = a->x.shape[2];
   size_t mark = context_here(context);
-  if (!cuda_bf16(context) || (c != 64 && c != 128)) {
-    general_multiply(context, a);
-  } else {
-    int64_t ld = round_up(n, 16);
-    const float *scale = a->norm_center.scale.data, *offset = a->norm_center.offset.data;
-    bf16 *planes = scratch<bf16>(context, 2 * c * n * ld), *product = scratch<bf16>(context, c * n * ld);
-    if (hopper()) {
-      const bf16 *w = packed_by(context, 4 * c * c, 4 * c * c, a->w_gate.data,
-                                pack_in_hopper{(int)c, a->w_gate.data, a->w_projection.data, NULL}),
-                 *w_last = packed_by(context, 2 * c * c + 4 * c, 2 * c * c + c, a->w_out.data,
-                                     pack_out_hopper{(int)c, a->w_gating.data, a->w_out.data, scale, offset, NULL});
-      if (!context->dry) {
-        const float *sums = (const float *)(w_last + 2 * c * c);
-        if (c == 64) launch_in_hopper<64>(a, (int)n, ld, w, planes);
-        else launch_in_hopper<128>(a, (int)n, ld, w, planes);
-        multiply_planes(a, n, c, ld, planes, product);
-        if (c == 64) launch_out_hopper<64>(a, (int)n, ld, w_last, sums, product);
-        else launch_out_hopper<128>(a, (int)n, ld, w_last, sums, product);
-      }
-    } else {
-      const bf16 *w = packed_by(context, 4 * c * c, 4 * c * c, a->w_gate.data,
-                                pack_gated{gated_columns{c, false}, gated_columns{c, true}, a->w_gate.data,
-                                           a->w_projection.data, NULL}),
-                 *w_gating = packed(context, c * c, permuted_columns{c, c, 1}, a->w_gating.data),
-                 *w_out = packed(context, c * c, permuted_columns{c, c, 1}, a->w_out.data);
-      if (!context->dry) {
-        if (c == 64) launch_multiply<64>(a, (int)n, ld, w, w_gating, w_out, planes, product);
-        else launch_multiply<128>(a, (int)n, ld, w, w_gating, w_out, planes, product);
-      }
-    }
-  }
+  if (!cuda_bf16(context) || !a->x.narrow || (c != 64 && c != 128)) general_multiply(context, a);
+  else if (c == 64) multiply<64>(context, a);
+  else multiply<128>(context, a);
   context_reset(context, mark);
 }

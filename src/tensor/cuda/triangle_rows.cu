@@ -60,7 +60,7 @@ struct rows_memory {
 };
 
 struct rows_arguments {
-  int n, tokens, first, rows, n_head, query_tiles, row_groups;
+  int n, tokens, rows, n_head, query_tiles, row_groups;
   const bf16 *q, *k, *v;
   bias_tiles bias;
   bool ending;
@@ -248,13 +248,13 @@ __global__ void __launch_bounds__(THREADS, 1) rows_kernel(rows_arguments a) {
               pack_bf16(out[r][4 * j + 2 * e] * inverse, out[r][4 * j + 2 * e + 1] * inverse);
       }
       __syncwarp();
-      int row = a.first + r0 + r;
-      if (r0 + r < a.rows) {
+      int row = r0 + r;
+      if (row < a.rows) {
 #pragma unroll
         for (int i = lane; i < 16 * (D / 8); i += 32) {
           int token = i / (D / 8), chunk = i % (D / 8), query = q0 + warp % 4 * 16 + token;
           if (query < a.n)
-            *(uint4 *)(a.o + ((a.ending ? (int64_t)query * a.n + row : (int64_t)row * a.n + query) * a.n_head + head) * D + chunk * 8) =
+            *(uint4 *)(a.o + ((a.ending ? (int64_t)query * a.rows + row : (int64_t)row * a.n + query) * a.n_head + head) * D + chunk * 8) =
                 *(const uint4 *)(mine + swizzled<D>(token, chunk));
         }
       }
@@ -277,9 +277,9 @@ void launch(const rows_arguments &a) {
 
 }  // namespace
 
-void triangle_rows_hopper(int n, int first, int rows, int n_head, int d, const bf16 *q, const bf16 *k, const bf16 *v, bias_tiles bias, bool ending,
+void triangle_rows_hopper(int n, int rows, int n_head, int d, const bf16 *q, const bf16 *k, const bf16 *v, bias_tiles bias, bool ending,
                           bf16 *o) {
-  rows_arguments a = {n, (int)round_up(n, TRIANGLE_KEYS), first, rows, n_head, (int)ceil_div(n, TRIANGLE_QUERIES),
+  rows_arguments a = {n, (int)round_up(n, TRIANGLE_KEYS), rows, n_head, (int)ceil_div(n, TRIANGLE_QUERIES),
                       (int)ceil_div(rows, ROWS), q, k, v, bias, ending, o};
   if (d == 16) launch<16>(a);
   else launch<32>(a);
