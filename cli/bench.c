@@ -55,7 +55,7 @@ static double median(double *values, int64_t n) {
 }
 
 static void report(const bench_options *o, const char *part, int tokens, double seconds, double flops, double peak) {
-  double per_second = seconds > 0 ? flops / seconds : 0;
+  double per_second = seconds > 1e-4 ? flops / seconds : 0;
   if (o->json) {
     printf("{\"part\": \"%s\", \"tokens\": %d, \"seconds\": %.6g, \"gflops_per_second\": %.6g, \"share_of_peak\": %.4f}\n", part,
            tokens, seconds, per_second / 1e9, per_second / peak);
@@ -91,18 +91,19 @@ typedef struct {
   trunk_output trunk;
   float *positions;
   confidence_output confidence;
+  job_size size;
   job_plan plan;  // on a GPU: as predict would make it
   nf_arena *arena;
 } bench_job;
 
 static nf_status plan_job(bench_job *j) {
   if (!model_on_gpu(j->model)) return NF_OK;
-  const job_size size = {.n_token = j->batch.n_token, .n_subset = j->batch.n_token * 8 / 32 + 1, .n_row = (int)j->o->num_msa,
+  j->size = (job_size){.n_token = j->batch.n_token, .n_subset = j->batch.n_token * 8 / 32 + 1, .n_row = (int)j->o->num_msa,
                          .n_samples = (int)j->o->num_diffusion_samples, .n_template = plan_distinct_templates(&j->batch)};
   const memory_ceiling ceiling = {.device = model_device_room(j->model),
                                   .device_limit = j->o->gpu_memory_gib > 0 ? "--gpu_memory_gib" : "the GPU",
                                   .offload = (offload_choice)j->o->offload};
-  return model_plan(j->model, &size, &ceiling, "bench", &j->plan);
+  return model_plan(j->model, &j->size, &ceiling, "bench", &j->plan);
 }
 
 static nf_status run_trunk(bench_job *j, int recycles, const nf_ticker *ticker) {
@@ -183,8 +184,9 @@ static void report_job(const bench_job *j, const char *part, double seconds, con
     printf("{\"part\": \"%s\", \"tokens\": %d, \"seconds\": %.6g, \"how\": \"%s\", \"device_gib\": %.3f, \"counted_gib\": %.3f}\n",
            part, n, seconds, how, there, counted);
   } else if (there > 0) {
-    printf("%-42s %6d %11.2f   %s; %.2f GiB of the GPU, %.2f by plan (%s)\n", part, n, seconds, how, there,
-           (double)j->plan.peak.device / (1 << 30), j->plan.mode);
+    stage_seconds expected = model_expected_seconds(j->model, &j->plan, &j->size, (int)j->o->num_recycles + 1, (int)j->o->diffusion_steps);
+    printf("%-42s %6d %11.2f   %s; %.2f GiB of the GPU; by plan (%s) %.2f GiB, %.2f s\n", part, n, seconds, how, there, j->plan.mode,
+           (double)j->plan.peak.device / (1 << 30), expected.trunk + expected.diffusion + expected.confidence);
   } else {
     printf("%-42s %6d %11.1f   %s; %.2f GiB beside the weights\n", part, n, seconds, how, counted);
   }

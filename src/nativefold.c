@@ -414,16 +414,13 @@ static memory_ceiling ceiling_of(const nativefold_model *model, const nativefold
   return ceiling;
 }
 
-static nativefold_stage stage(memory_need need, double flops, double rate) {
-  return (nativefold_stage){(double)need.host, (double)need.device, rate > 0 ? flops / rate : 0};
+static nativefold_stage stage(memory_need need, double seconds) {
+  return (nativefold_stage){(double)need.host, (double)need.device, seconds};
 }
 
 // Plans a seed; see nativefold_plan. ret_plan: what the stages follow.
 static nf_status forecast(const nativefold_model *model, const char *name, const nf_layout *layout, const nf_batch *batch,
                           const nativefold_options *options, job_plan *ret_plan, nativefold_forecast *ret_forecast) {
-  // Shares of the measured matrix-product peak that the stages reach (bench/RESULTS.md).
-  const bool gpu = model_on_gpu(model->network);
-  const double trunk_share = gpu ? 0.7 : 0.71, diffusion_share = gpu ? 0.2 : 0.85, confidence_share = gpu ? 0.5 : 0.68;
   int rows = options->num_msa < batch->num_alignments[0] ? options->num_msa : batch->num_alignments[0];
   job_size size = {.n_token = batch->n_token,
                    .n_subset = (layout->n_atoms + batch->n_query - 1) / batch->n_query,
@@ -434,21 +431,17 @@ static nf_status forecast(const nativefold_model *model, const char *name, const
   memory_ceiling ceiling = ceiling_of(model, options);
   job_plan *p = ret_plan;
   nf_status status = model_plan(model->network, &size, &ceiling, name, p);
-  double peak = model_measured_peak(model->network);
-  const model_costs *c = &p->costs;
+  stage_seconds seconds =
+      model_expected_seconds(model->network, p, &size, options->num_recycles + 1, options->diffusion_steps);
   nativefold_forecast f = {
       .n_tokens = layout->n_tokens,
       .n_atoms = layout->n_atoms,
       .n_msa_rows = batch->num_alignments[0],
       .weight_bytes = (double)model_dimensions(model->network)->n_values * sizeof(float),
-      .features = stage(p->features, 0, 0),
-      .trunk = stage(p->trunk, (double)c->trunk.flops_once + (options->num_recycles + 1.0) * (double)c->trunk.flops_each,
-                     peak * trunk_share),
-      .diffusion = stage(p->diffusion, (double)c->diffusion.flops_once + options->diffusion_steps * (double)c->diffusion.flops_each,
-                         peak * diffusion_share),
-      .confidence = stage(p->confidence, (double)c->confidence.flops_once +
-                                             options->num_diffusion_samples * (double)c->confidence.flops_each,
-                          peak * confidence_share),
+      .features = stage(p->features, 0),
+      .trunk = stage(p->trunk, seconds.trunk),
+      .diffusion = stage(p->diffusion, seconds.diffusion),
+      .confidence = stage(p->confidence, seconds.confidence),
       .host_bytes = (double)p->peak.host,
       .device_bytes = (double)p->peak.device,
       .host_ceiling = (double)ceiling.host,

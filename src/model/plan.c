@@ -189,3 +189,28 @@ nf_status model_plan(const nf_model *model, const job_size *size, const memory_c
   *ret_plan = p;
   return fits(ceiling, p.peak) ? NF_OK : refuse(ret_plan, size, name);
 }
+
+stage_seconds model_expected_seconds(const nf_model *model, const job_plan *plan, const job_size *size, int passes, int steps) {
+  const model_costs *c = &plan->costs;
+  double peak = model_measured_peak(model), trunk = (double)c->trunk.flops_each, step = (double)c->diffusion.flops_each,
+         sample = (double)c->confidence.flops_each, samples = size->n_samples;
+  if (peak <= 0) return (stage_seconds){0, 0, 0};
+  if (model->ops->host_memory) {  // shares of the peak that the stages reach
+    const double trunk_share = 0.71, diffusion_share = 0.85, confidence_share = 0.68;
+    return (stage_seconds){((double)c->trunk.flops_once + passes * trunk) / (peak * trunk_share),
+                           ((double)c->diffusion.flops_once + steps * step) / (peak * diffusion_share),
+                           ((double)c->confidence.flops_once + samples * sample) / (peak * confidence_share)};
+  }
+  // On a GPU: the share of large products, what moves a pair's values through memory, and what launches take.
+  const double share = 0.84, once_share = 0.04, bus = 10e9;
+  double pairs = (double)size->n_token * size->n_token, rate = peak * share,
+         lent = plan->memory.pair_lent ? (double)trunk_pair_bytes(model, size->n_token) / bus : 0,
+         pieces = plan->memory.chunk_rows ? 1 + 10.0 / (double)plan->memory.chunk_rows : 1,
+         remade = !plan->memory.logits_remade ? 0 : plan->memory.logits_by_block ? 2.5e-9 : 0.7e-9,
+         away = plan->memory.sum_away ? 2.0 * size->n_template * (double)template_sum_bytes(model, size->n_token) / (4 * bus) : 0;
+  // What a pass takes with an empty template and with four differs; FLOPs say so.
+  return (stage_seconds){
+      (double)c->trunk.flops_once / (peak * once_share) + passes * ((trunk / rate + pairs * 5e-8) * pieces + 0.02 + away),
+      (double)c->diffusion.flops_once / (peak * once_share) + lent + steps * (step / rate + pairs * remade + 0.0015),
+      samples * ((sample / rate + pairs * 1.5e-8) * pieces + lent / 4 + 0.002)};
+}

@@ -52,4 +52,11 @@ int plan_distinct_templates(const nf_batch *batch);
 NF_CHECKED nf_status model_plan(const nf_model *model, const job_size *size, const memory_ceiling *ceiling, const char *name,
                                 job_plan *ret_plan);
 
+// Seconds that the stages of a job under the plan may be expected to take, from its FLOPs, the device's measured peak
+// (model_measured_peak) and what bench/RESULTS.md has of CPUs and cards.
+typedef struct {
+  double trunk, diffusion, confidence;
+} stage_seconds;
+stage_seconds model_expected_seconds(const nf_model *model, const job_plan *plan, const job_size *size, int passes, int steps);
+
 #endif

@@ -228,8 +228,9 @@ static output_places places_of(const nf_model *model, int64_t n) {
 }
 
 struct pair_loan {
-  void *copy;  // of the pair, on the host; NULL: it was not lent yet
-  bool out;    // what lies there now is the borrower's
+  void *copy;   // of the pair, on the host; NULL: it was not lent yet
+  bool locked;  // the copy is in page-locked memory
+  bool out;     // what lies there now is the borrower's
 };
 
 nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_options *options, nf_arena *arena,
@@ -313,7 +314,9 @@ bool trunk_lends(const nf_model *model, const memory_plan *plan) { return plan &
 
 void trunk_return_pair(const trunk_output *t) {
   if (!t->loan || !t->loan->out) return;
-  t->model->ops->upload(t->pair, t->loan->copy, (size_t)trunk_pair_bytes(t->model, t->n_token));
+  size_t bytes = (size_t)trunk_pair_bytes(t->model, t->n_token);
+  if (t->loan->locked) t->model->ops->bring_back(t->pair, t->loan->copy, bytes);
+  else t->model->ops->upload(t->pair, t->loan->copy, bytes);
   t->loan->out = false;
 }
 
@@ -321,14 +324,18 @@ void trunk_lend_pair(const trunk_output *t) {
   size_t bytes = (size_t)trunk_pair_bytes(t->model, t->n_token);
   trunk_return_pair(t);
   if (!t->loan->copy) {
-    t->loan->copy = nf_alloc(bytes);
-    t->model->ops->download(t->loan->copy, t->pair, bytes);
+    t->loan->copy = t->model->ops->host_allocate(bytes);
+    t->loan->locked = t->loan->copy != NULL;
+    if (!t->loan->locked) t->loan->copy = nf_alloc(bytes);
+    if (t->loan->locked) t->model->ops->put_away(t->loan->copy, t->pair, bytes);
+    else t->model->ops->download(t->loan->copy, t->pair, bytes);
   }
   t->loan->out = true;
 }
 
 void trunk_free(trunk_output *trunk) {
-  if (trunk->loan) free(trunk->loan->copy);
+  if (trunk->loan && trunk->loan->locked) trunk->model->ops->host_release(trunk->loan->copy);
+  else if (trunk->loan) free(trunk->loan->copy);
   free(trunk->loan);
   if (trunk->model && !trunk->model->ops->host_memory) trunk->model->ops->release(trunk->pair);
   *trunk = (trunk_output){0};
