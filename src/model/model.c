@@ -467,6 +467,10 @@ static void bind_trunk(binder *b) {
 nf_status model_create(const nf_weights *weights, const char *device, nf_model **ret_model) {
   const nf_ops *ops = device_ops(device);
   if (!ops) return nf_fail(NF_INPUT, "--device=%s: %s: use --device=cpu", device, device_problem());
+  return model_create_on(weights, ops, ret_model);
+}
+
+nf_status model_create_on(const nf_weights *weights, const nf_ops *ops, nf_model **ret_model) {
   nf_model *model = nf_calloc(1, sizeof *model);
   model->weights = weights;
   model->ops = ops;

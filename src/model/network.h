@@ -218,6 +218,9 @@ void trace_tensor(const nf_context *context, const nf_trace *trace, const char *
 void trace_subsets(const nf_context *context, const nf_trace *trace, const char *prefix, const char *name, nf_tensor t,
                    int64_t n_subset_full);
 
+// model_create on ops that no device of this build may have.
+NF_CHECKED nf_status model_create_on(const nf_weights *weights, const nf_ops *ops, nf_model **ret_model);
+
 // A trunk's output as tensors (of none in a dry run: their shapes). Bytes of it.
 typedef struct {
   nf_tensor target, single, pair;
