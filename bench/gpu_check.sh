@@ -18,6 +18,7 @@ ops=$build/tests/ops/test_ops
 step "selfcheck" "$build/nativefold" selfcheck --device=cuda
 step "ops" "$ops"
 step "ops, fp32" env NATIVEFOLD_CUDA_FP32=1 "$ops"
+step "plans give the same bits" "$build/tests/model/test_memory" plans_give_the_same_bits_on_a_gpu
 for golden in "$build"/tests/golden/test_small "$build"/tests/golden/test_tiny; do
   step "$(basename "$golden")" "$golden"
   step "$(basename "$golden"), fp32" env NATIVEFOLD_CUDA_FP32=1 "$golden"

@@ -8,7 +8,7 @@
 #include "report.h"
 
 typedef struct {
-  const char *json_path, *features, *model_dir;
+  const char *json_path, *features, *model_dir, *gpu;
   int64_t num_recycles, num_diffusion_samples, diffusion_steps;
   int device, offload;
   double gpu_memory_gib, host_memory_gib;
@@ -25,6 +25,7 @@ static const flag_spec specs[] = {
     FLAG(FLAG_INT, plan_options, num_diffusion_samples, "5", "Structures drawn for each seed.", .min = 1, .max = 1000),
     FLAG(FLAG_INT, plan_options, diffusion_steps, "200", "Denoising steps.", .min = 1, .max = 100000),
     FLAG(FLAG_ENUM, plan_options, device, "auto", "Where to compute.", .choices = device_names),
+    FLAG(FLAG_STRING, plan_options, gpu, NULL, "Plan for this card, there or not: h100, h200, a100-40, a100-80."),
     FLAG(FLAG_INT, plan_options, gpu_device, "0", "Which of the visible GPUs to use, from 0.", .max = 1023),
     FLAG(FLAG_FLOAT, plan_options, gpu_memory_gib, NULL, "The most GPU memory to use, in GiB. Default: what is free."),
     FLAG(FLAG_ENUM, plan_options, offload, "auto", "Whether what the GPU has no room for may wait in host memory.", .choices = offloads),
@@ -57,7 +58,8 @@ static nf_status run(const plan_options *o) {
     NF_TRY_GOTO(done, nativefold_open_chemistry(NULL, &chemistry));
   }
   nativefold_choose_gpu((int)o->gpu_device, o->gpu_memory_gib);
-  NF_TRY_GOTO(done, nativefold_open_model(o->model_dir, device_names[o->device], &model));
+  if (o->gpu) NF_TRY_GOTO(done, nativefold_assume_gpu(o->gpu));
+  NF_TRY_GOTO(done, nativefold_open_model(o->model_dir, o->gpu ? "cuda" : device_names[o->device], &model));
   status = nativefold_plan(model, chemistry, job, &options, &f);
   if (f.n_tokens) report_print_forecast(stdout, &f, nativefold_model_device(model));
 done:

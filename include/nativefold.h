@@ -57,6 +57,9 @@ void nativefold_free_chemistry(nativefold_chemistry *chemistry);  // NULL is fin
 int nativefold_open_model(const char *model_dir, const char *device, nativefold_model **ret_model);
 // Before the first model is opened: which of the visible GPUs to use, from 0, and the most of its memory (0: what is free).
 void nativefold_choose_gpu(int gpu_device, double memory_gib);
+// Likewise, for nativefold_plan alone: the GPU is taken to be the named card, there or not ("h100", "h200", "a100-40",
+// "a100-80"); the model is then to be opened on "cuda". Memory as nativefold_choose_gpu has it.
+int nativefold_assume_gpu(const char *name);
 void nativefold_free_model(nativefold_model *model);  // NULL is fine
 const char *nativefold_model_name(const nativefold_model *model);    // "AlphaFold 3", "demo", ...
 const char *nativefold_model_notice(const nativefold_model *model);  // what these weights can and cannot do
@@ -148,6 +151,7 @@ typedef struct {
   const char *mode;        // "resident", "chunked" or "streamed"
   long chunk_rows;         // rows of a pair tensor that are worked on at once; 0: all
   bool logits_remade;      // the diffusion transformer's pair logits are made in every step
+  bool parts_on_host;      // what waits, waits in the host's memory
   int samples_at_once;     // in the diffusion
 } nativefold_forecast;
 // Fails (3) if the job cannot fit whatever its MSA and templates are: in a moment, before its features are made.

@@ -108,6 +108,12 @@ void nativefold_choose_gpu(int gpu_device, double memory_gib) {
   device_choose_gpu(gpu_device, memory_gib > 0 ? (int64_t)(memory_gib * (1 << 30)) : 0);
 }
 
+int nativefold_assume_gpu(const char *name) {
+  if (device_assume_gpu(name)) return NF_OK;
+  return nf_fail(NF_INPUT, "\"%s\" is no card that this program can plan for: it knows h100, h200, a100-40 and a100-80 where it was built with cuda=1",
+                 name);
+}
+
 int nativefold_open_model(const char *model_dir, const char *device, nativefold_model **ret_model) {
   *ret_model = NULL;
   nativefold_model *m = nf_calloc(1, sizeof *m);
@@ -451,6 +457,7 @@ static nf_status forecast(const nativefold_model *model, const char *name, const
       .mode = p->mode,
       .chunk_rows = (long)p->memory.chunk_rows,
       .logits_remade = p->memory.logits_remade,
+      .parts_on_host = p->memory.pair_lent || p->memory.sum_away,
       .samples_at_once = p->memory.samples_at_once ? p->memory.samples_at_once : options->num_diffusion_samples};
   bool by_device = p->peak.device > 0;
   double most = by_device ? f.device_bytes : f.host_bytes;

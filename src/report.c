@@ -74,6 +74,7 @@ void report_print_forecast(FILE *out, const nativefold_forecast *f, const char *
   if (f->device_ceiling > 0) fprintf(out, "; %s allows %.2f GiB on the GPU", f->device_limit, f->device_ceiling / gib);
   if (f->chunk_rows) fprintf(out, "; pair tensors pass %ld rows at a time", f->chunk_rows);
   if (f->logits_remade) fprintf(out, "; pair logits are made in every step");
+  if (f->parts_on_host) fprintf(out, "; parts wait in the host's memory");
   fprintf(out, "\n");
 }
 

@@ -475,7 +475,7 @@ nf_status model_create_on(const nf_weights *weights, const nf_ops *ops, nf_model
   model->weights = weights;
   model->ops = ops;
   model->arena = nf_arena_create();
-  if (!ops->host_memory) {
+  if (!ops->host_memory && !ops->dry_only) {
     size_t bytes = 0;
     model->memory = NF_NEW(model->arena, stage_memory, 1);
     for (int i = 0; i < weights_count(weights); i++) bytes += copy_bytes(weights_at(weights, i));

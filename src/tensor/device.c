@@ -26,6 +26,15 @@ void device_choose_gpu(int index, int64_t most_bytes) {
 #endif
 }
 
+bool device_assume_gpu(const char *name) {
+#ifdef NF_CUDA
+  return cuda_assume(name);
+#else
+  (void)name;
+  return false;
+#endif
+}
+
 const char *device_problem(void) {
 #ifdef NF_CUDA
   return cuda_problem();

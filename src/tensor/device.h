@@ -28,6 +28,9 @@ const nf_ops *device_ops(const char *name);
 // Which of the visible GPUs "cuda" and "auto" mean, and the most bytes of its memory to use (0: what is free). Before
 // the first device_ops, or without effect.
 void device_choose_gpu(int index, int64_t most_bytes);
+// "cuda" becomes the named card, there or not, for dry contexts alone ("h100", "h200", "a100-40", "a100-80"). False: it is not
+// known, or this build has no CUDA. Before the first device_ops.
+bool device_assume_gpu(const char *name);
 const char *device_problem(void);  // after "cuda" gave NULL: why, half a sentence
 
 nf_context context_dry(const nf_ops *ops);

@@ -321,6 +321,7 @@ struct nf_ops {
   void (*release)(void *memory);
   void (*upload)(void *to, const void *from, size_t bytes);    // host to device
   void (*download)(void *to, const void *from, size_t bytes);  // device to host
+  bool dry_only;                    // the device need not be there: contexts are dry, and nothing is allocated or copied
   bool host_memory;                 // host and device memory are one: weights need no copy
   // Are pair, template and MSA representations bf16 here, as the reference has them? NULL or false: float, like all else.
   // Ops take them as: x of linear, layer_norm, transition, triangle_multiply, triangle_attention, pair_logits and scale; y of

@@ -266,23 +266,21 @@ static bool restore(void *context, stage_state *s) {
   return true;
 }
 
-TEST(stages_go_on_where_they_were_left) {
-  if (!ready()) return;
-  static const memory_plan plan = {.samples_at_once = 2};
+static void check_goes_on(const memory_plan *plan) {
   outcome whole, pieces;
   memory_keeper counter = {.stop_at = -1};
-  REQUIRE_OK(run(33, &plan, &(nf_keeper){&counter, restore, wanted, keep}, &whole));
+  REQUIRE_OK(run(33, plan, &(nf_keeper){&counter, restore, wanted, keep}, &whole));
   // Two passes of the pairformer, and two groups of samples.
   CHECK_INT(counter.asked, 2 * model_dimensions(model)->n_pairformer_blocks + 2 * STEPS);
   for (int stop = 1; stop <= counter.asked; stop++) {
     memory_keeper k = {.stop_at = stop};
     nf_keeper keeper = {&k, restore, wanted, keep};
-    CHECK_INT(run(33, &plan, &keeper, &pieces), NF_FAILED);
+    CHECK_INT(run(33, plan, &keeper, &pieces), NF_FAILED);
     CHECK(strstr(nf_message(), "stopped") != NULL);
     free_outcome(&pieces);
     k.stop_at = -1;
     int before = k.asked;
-    REQUIRE_OK(run(33, &plan, &keeper, &pieces));
+    REQUIRE_OK(run(33, plan, &keeper, &pieces));
     CHECK_INT(k.asked, counter.asked);  // nothing was done twice, nothing left out
     CHECK(before == stop);
     check_same(&whole, &pieces, "taken up again");
@@ -295,6 +293,17 @@ TEST(stages_go_on_where_they_were_left) {
     for (int p = 0; p < SAMPLES; p++)
       for (int i = 0; i < 3; i++) free(counter.kept[s][p].arrays[i]);
   free_outcome(&whole);
+}
+
+TEST(stages_go_on_where_they_were_left) {
+  if (!ready()) return;
+  check_goes_on(&(memory_plan){.samples_at_once = 2});
+  nf_model *on_cpu = model, *apart;
+  REQUIRE_OK(model_create_on(weights, apart_ops(), &apart));
+  model = apart;
+  check_goes_on(&(memory_plan){.samples_at_once = 2, .pair_lent = true, .logits_remade = true, .sum_away = true});
+  model = on_cpu;
+  model_free(apart);
 }
 
 TEST(plans_fit_or_are_refused) {

@@ -30,6 +30,9 @@ void cuda_check(cudaError_t error, const char *file, int line);
 void *cuda_allocate(size_t bytes);
 void cuda_release(void *memory);  // NULL is fine
 
+// Of the card that is taken to be there, for dry contexts; 0: none is.
+int cuda_assumed_major(void);
+
 // May products be made in bf16? Else in TF32 (or fp32).
 static inline bool cuda_bf16(const nf_context *context) { return context->reduced && !cuda_fp32; }
 

@@ -11,7 +11,9 @@ extern "C" {
 // The ops, or NULL if this machine has no GPU that they run on: cuda_problem says why in a sentence.
 const nf_ops *cuda_ops(void);
 const char *cuda_problem(void);
-// Before the first of the above: which of the visible GPUs, and the most bytes to take of its memory (0: all).
+// Before the first of the above: the named card is taken to be there, for dry contexts alone. False: no such card is known.
+bool cuda_assume(const char *name);
+// Likewise: which of the visible GPUs, and the most bytes to take of its memory (0: all).
 void cuda_choose(int device, int64_t most_bytes);
 
 #ifdef __cplusplus

@@ -300,6 +300,7 @@ void hopper_gated_out(bf16 *x, int64_t c, int64_t lines, int64_t n, int64_t apar
 
 bool hopper(void) {
   static bool asked, found;
+  if (cuda_assumed_major()) return cuda_assumed_major() == 9;
   if (asked) return found;
   asked = true;
   const char *wish = getenv("NATIVEFOLD_CUDA_HOPPER");
