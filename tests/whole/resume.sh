@@ -5,18 +5,7 @@ build=${BUILD:-build}
 nativefold=$build/nativefold
 dir=$(mktemp -d /tmp/nativefold_resume_XXXXXX)
 trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0 skipped=0
-check() {  # check NAME COMMAND...: the command must succeed
-  name=$1
-  shift
-  if "$@" >"$dir/checked" 2>&1; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "  FAIL $name"
-    sed 's/^/    /' "$dir/checked" | tail -n 5
-  fi
-}
+. tests/whole/check.sh
 finish() {
   echo "$passed passed, $failed failed, $skipped skipped"
   [ $failed -eq 0 ]

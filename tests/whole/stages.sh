@@ -5,18 +5,7 @@ build=${BUILD:-build}
 nativefold=$build/nativefold
 dir=$(mktemp -d /tmp/nativefold_stages_XXXXXX)
 trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0 skipped=0
-check() {  # check NAME COMMAND...: the command must succeed
-  name=$1
-  shift
-  if "$@" >"$dir/log" 2>&1; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "  FAIL $name"
-    tail -n 3 "$dir/log" | sed 's/^/    /'
-  fi
-}
+. tests/whole/check.sh
 
 if [ ! -f "$build/libnativefold_rdkit.so" ]; then
   echo "  SKIP: RDKit is not installed: no conformers, so no job files"

@@ -5,18 +5,7 @@ build=${BUILD:-build}
 nativefold=$build/nativefold
 dir=$(mktemp -d /tmp/nativefold_whole_XXXXXX)
 trap 'rm -rf "$dir"' EXIT
-passed=0 failed=0 skipped=0
-check() {  # check NAME COMMAND...: the command must succeed
-  name=$1
-  shift
-  if "$@" >"$dir/log" 2>&1; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "  FAIL $name"
-    sed 's/^/    /' "$dir/log" | tail -n 5
-  fi
-}
+. tests/whole/check.sh
 skip() { echo "  SKIP: $1"; skipped=$((skipped + 1)); }
 few="--device=cpu --num_recycles=1 --diffusion_steps=20 --num_diffusion_samples=2"
 
