@@ -106,13 +106,16 @@ nf_status checkpoint_open(const char *path, const checkpoint_identity *identity,
   struct stat st;
   nf_status status = NF_OK;
   c->path = nf_strdup(path);
-  c->file = open(path, O_RDONLY | O_CLOEXEC);
+  c->file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe is not waited for
   if (c->file < 0) {
     status = nf_fail(NF_INPUT, "%s: cannot be read: %s", path, strerror(errno));
     goto fail;
   }
-  if (fstat(c->file, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < sizeof *h ||
-      !read_at(c->file, &c->head, sizeof *h, 0)) {
+  if (fstat(c->file, &st) != 0 || !S_ISREG(st.st_mode)) {
+    status = nf_fail(NF_INPUT, "%s: is not a regular file", path);
+    goto fail;
+  }
+  if ((uint64_t)st.st_size < sizeof *h || !read_at(c->file, &c->head, sizeof *h, 0)) {
     status = damaged(path, "it is too short");
     goto fail;
   }

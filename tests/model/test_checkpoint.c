@@ -117,6 +117,35 @@ TEST(every_flipped_bit_is_found) {
   free(data);
 }
 
+TEST(what_is_no_file_is_refused_at_once) {
+  checkpoint_identity id = identity();
+  char pipe[512];
+  snprintf(pipe, sizeof pipe, "%s/pipe", test_dir());
+  CHECK(mkfifo(pipe, 0600) == 0);
+  const char *const paths[] = {test_dir(), pipe};
+  for (int i = 0; i < 2; i++) {
+    bool is_foreign;
+    alarm(10);  // a pipe that nobody writes into would be waited for
+    CHECK_INT(read_all(paths[i], &id, &is_foreign), NF_INPUT);
+    alarm(0);
+    CHECK(!is_foreign);
+    CHECK(strstr(nf_message(), ": is not a regular file"));
+  }
+}
+
+TEST(cut_short_under_its_reader) {
+  const char *path = written();
+  checkpoint_identity id = identity();
+  bool is_foreign;
+  checkpoint *c;
+  float back[37];
+  REQUIRE_OK(checkpoint_open(path, &id, &is_foreign, &c));
+  CHECK(truncate(path, 400) == 0);
+  CHECK_INT(checkpoint_read(c, 0, back), NF_INPUT);
+  CHECK(strstr(nf_message(), "it cannot be read to its end"));
+  checkpoint_close(c);
+}
+
 TEST(what_cannot_be_written) {
   checkpoint_identity id = identity();
   checkpoint_content content = {.n_arrays = 0};
