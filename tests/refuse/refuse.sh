@@ -456,6 +456,7 @@ if [ -f "$build/libnativefold_rdkit.so" ]; then
   check 2 'in/bonds.json' 'bondedAtomPairs' fold_job bonds.json
 fi
 check 2 '--output_format' 'neither cif nor' "$program" predict --json_path=in/good.json --output_dir=out --output_format=pdb
+check 2 'v100' 'no card' "$program" plan --json_path=in/good.json --model_dir=in/tiny --gpu=v100
 : >in/file
 check 1 'in/file' 'directory' "$program" predict --json_path=in/good.json --model_dir=in/tiny --output_dir=in/file/out --norun_data_pipeline --device=cpu
 finish
