@@ -383,7 +383,7 @@ static void sample_body(nf_context *context, void *arguments) {
   nf_tensor x = context_result(context, a->positions, tensor_3(NULL, n_b, atoms, 3)),
             denoised = CONTEXT_3(context, n_b, atoms, 3);
   stage_state state = {.part = (int32_t)a->first_sample, .n_arrays = 1};
-  bool restored = keeper_restore(context, options->keeper, &x, &state);
+  bool restored = keeper_restore(context, options->keeper, &x, &state) && state.done >= 0 && state.done <= options->steps;
   if (restored && state.done == options->steps) {
     if (options->ticker) options->ticker->step(options->ticker->context, options->steps);
     context_return(context, a->positions, x);

@@ -145,7 +145,9 @@ static void trunk_body(nf_context *context, void *arguments) {
   nf_tensor flat = tensor_as_2(pair, n * n, c_z);
 
   int passes = context->dry ? 1 : a->options->num_recycles + 1;  // every pass takes the same memory: one is enough to count
-  bool restored = keeper_restore(context, a->options->keeper, kept, &state);
+  // A state that says what no run of these options says is none: what it left in the tensors is made anew.
+  bool restored = keeper_restore(context, a->options->keeper, kept, &state) && state.done >= 0 && state.within >= 0 &&
+                  state.within < model->dims.n_pairformer_blocks && state.done + (state.within > 0) <= passes;
   if (!restored) input_embedder(context, model, inputs, trace, target);
   context->reduced = true;  // from here on, as in the reference
   OP(context, linear, .x = target, .w = model->left_single, .y = left);
