@@ -242,8 +242,8 @@ nf_status resume_open(const char *dir, const char *name, const resume_run *run, 
     goto fail;
   }
   *ret_is_complete = !forget && strcmp(has.complete, "yes") == 0 && nf_file_exists(ranking.data);
+  sweep(dir, 1);  // of a complete job, too: a run that finds it complete writes NAME_data.json, and may be killed at that
   if (!*ret_is_complete) {
-    sweep(dir, 1);
     if (forget || strcmp(has.complete, "yes") == 0) {
       remove_checkpoints(r, "seed-");
       NF_TRY_GOTO(fail, write_run(path.data, &r->run, false));

@@ -85,6 +85,8 @@ fold killed always --resume
 check "a run that was ended 24 times ends with the same files" same apart killed
 fold killed always --resume
 check "and is complete then" test "$(grep -c 'is complete already' "$dir/killed.log")" = 4
+echo half >"$dir/killed/a/a_data.json.tmp.1"  # as a run leaves it that is killed beside a complete job
+fold killed always --resume
 check "nothing half-written is left" sh -c "! find '$dir/killed' -name '*.tmp*' | grep ."
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
