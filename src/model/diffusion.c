@@ -64,17 +64,11 @@ static void pair_conditioning(nf_context *context, const nf_model *model, const 
                               const diffusion_constants *k, op_atom_pair pair) {
   enum { PAIRS_AT_ONCE = 1 << 16 };
   const diffusion_weights *w = &model->diffusion;
-  const nf_batch *batch = inputs->batch;
   int64_t n = inputs->n_token, c = model->c_cond_pair, c_atom_pair = tensor_last(w->encoder.pair),
           wide = model->dims.c_z + RELATIVE_CLASSES, rows = n < PAIRS_AT_ONCE / n ? n : PAIRS_AT_ONCE / n;
   if (rows < 1) rows = 1;
   bool whole = tensor_given(k->pair_cond);
-  const op_relative relative = {
-      .residue_index = context_upload(context, batch ? batch->residue_index : NULL, (size_t)n * 4),
-      .token_index = context_upload(context, batch ? batch->token_index : NULL, (size_t)n * 4),
-      .asym_id = context_upload(context, batch ? batch->asym_id : NULL, (size_t)n * 4),
-      .entity_id = context_upload(context, batch ? batch->entity_id : NULL, (size_t)n * 4),
-      .sym_id = context_upload(context, batch ? batch->sym_id : NULL, (size_t)n * 4)};
+  const op_relative relative = inputs_relative(context, inputs);
   nf_tensor concat = CONTEXT_3(context, rows, n, wide), atom_pair = CONTEXT_3(context, rows, n, c_atom_pair),
             piece = whole ? k->pair_cond : CONTEXT_3(context, rows, n, c);
   for (int64_t first = 0; first < n; first += rows) {

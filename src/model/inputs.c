@@ -230,3 +230,14 @@ int64_t inputs_bytes(const model_inputs *in) {
   int64_t tokens = n * (2 + 2 * N_CLASS) * 4 + n * in->n_slot * 8 + n * n, atoms = m * (5 * 4 + 12), keys = k * 16;
   return tokens + atoms + keys + in->n_template * n * (4 + 12 + 4 + 48 + 4) + 64 * (14 + 5 * in->n_template);
 }
+
+op_relative inputs_relative(nf_context *context, const model_inputs *inputs) {
+  const nf_batch *batch = inputs->batch;
+  int64_t n = inputs->n_token;
+  return (op_relative){
+      .residue_index = context_upload(context, batch ? batch->residue_index : NULL, (size_t)n * 4),
+      .token_index = context_upload(context, batch ? batch->token_index : NULL, (size_t)n * 4),
+      .asym_id = context_upload(context, batch ? batch->asym_id : NULL, (size_t)n * 4),
+      .entity_id = context_upload(context, batch ? batch->entity_id : NULL, (size_t)n * 4),
+      .sym_id = context_upload(context, batch ? batch->sym_id : NULL, (size_t)n * 4)};
+}

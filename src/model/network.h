@@ -202,6 +202,9 @@ typedef struct {
 NF_CHECKED nf_status inputs_create(const nf_model *model, const nf_batch *batch, nf_arena *arena, model_inputs *ret_inputs);
 model_inputs inputs_dry(int64_t n_token, int64_t n_slot, int64_t n_subset, int64_t n_query, int64_t n_key, int64_t n_template);
 
+// The indices of relative encodings, where ops read them.
+op_relative inputs_relative(nf_context *context, const model_inputs *inputs);
+
 // Dry runs of a module on inputs_dry.
 model_cost trunk_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs, int64_t n_row);
 model_cost diffusion_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs, int n_samples);

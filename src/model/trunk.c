@@ -135,12 +135,7 @@ static void trunk_body(nf_context *context, void *arguments) {
   nf_tensor left = CONTEXT_2(context, n, c_z), right = CONTEXT_2(context, n, c_z),
             msa_target = CONTEXT_2(context, n, model->dims.c_m);
   nf_tensor mask = tensor_1(context_upload(context, inputs->token_mask, (size_t)n * 4), n);
-  const op_relative relative = {
-      .residue_index = context_upload(context, batch ? batch->residue_index : NULL, (size_t)n * 4),
-      .token_index = context_upload(context, batch ? batch->token_index : NULL, (size_t)n * 4),
-      .asym_id = context_upload(context, batch ? batch->asym_id : NULL, (size_t)n * 4),
-      .entity_id = context_upload(context, batch ? batch->entity_id : NULL, (size_t)n * 4),
-      .sym_id = context_upload(context, batch ? batch->sym_id : NULL, (size_t)n * 4)};
+  const op_relative relative = inputs_relative(context, inputs);
   const int64_t *bonds = context_upload(context, inputs->bonds, (size_t)inputs->n_bonds * sizeof(int64_t));
   nf_tensor flat = tensor_as_2(pair, n * n, c_z);
 
