@@ -76,6 +76,8 @@ typedef struct {
   bool pair_lent;        // the trunk's pair goes to the host while later stages work where it lay, where they can
   bool logits_by_block;  // what is made anew, a block's logits at a time; else those of a super-block's blocks together
   bool sum_away;         // the sum over templates waits on the host while one of them is embedded
+  bool streamed;         // pair tensors lie in the host's memory; ops bring them over in pieces of chunk_rows rows
+  int plane_channels;    // then: channels of triangle multiplication's whole factor on the device at once; 0: all
 } memory_plan;
 
 typedef struct {

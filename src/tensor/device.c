@@ -71,6 +71,20 @@ nf_tensor context_narrow(nf_context *context, int n_dims, int64_t a, int64_t b, 
   return t;
 }
 
+nf_tensor context_away(nf_context *context, bool narrow, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d) {
+  NF_ASSERT(!context->ops->host_memory);
+  nf_tensor t = tensor_of(NULL, n_dims, a, b, c, d);
+  t.away = true;
+  t.narrow = narrow && context->ops->narrow && context->ops->narrow();
+  size_t start = context->host_used;
+  context->host_used += ((size_t)tensor_bytes(t) + 255) / 256 * 256;
+  if (context->host_used > context->host_peak) context->host_peak = context->host_used;
+  if (context->dry) return t;
+  NF_ASSERT(context->host_used <= context->host_size);
+  t.data = (float *)(context->host + start);
+  return t;
+}
+
 void context_download(const nf_context *context, float *host, nf_tensor t) {
   int64_t n = tensor_count(t);
   if (!t.narrow) {

@@ -16,8 +16,11 @@ typedef struct {
   int n_threads;
   char *memory;       // on the device; NULL in a dry context
   size_t size, used, peak;
+  char *host;  // the same in the host's page-locked memory, for tensors that are away
+  size_t host_size, host_used, host_peak;
   bool reduced;       // products may be made in bf16 (trunk, confidence); else, on a GPU, in TF32
   int64_t chunk_rows;  // rows of a pair tensor that an op's own copies hold at once, by the memory plan; 0: all
+  int plane_channels;  // channels of triangle multiplication's whole factor on the device at once, if x is away; 0: all
   bool offload;        // the sum over templates waits in the host's memory while one is embedded, by the memory plan
   int64_t flops;      // of matrix products so far, two a multiply-add
 } nf_context;
@@ -44,6 +47,11 @@ static inline void context_reset(nf_context *context, size_t mark) { context->us
 nf_tensor context_tensor(nf_context *context, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d);
 // The same for pair, template and MSA representations: bf16 where the device has them so (nf_ops.narrow).
 nf_tensor context_narrow(nf_context *context, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d);
+// A tensor in the host's page-locked memory (nf_tensor.away), narrow as context_narrow has it or else float. It is on a stack
+// of its own: context_away_reset gives back what was taken since context_away_here. Not where host and device memory are one.
+nf_tensor context_away(nf_context *context, bool narrow, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d);
+static inline size_t context_away_here(const nf_context *context) { return context->host_used; }
+static inline void context_away_reset(nf_context *context, size_t mark) { context->host_used = mark; }
 // All values of a tensor as floats on the host, and back (rounded where the tensor is narrow).
 void context_download(const nf_context *context, float *host, nf_tensor t);
 void context_upload_to(const nf_context *context, nf_tensor t, const float *host);

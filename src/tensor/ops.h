@@ -328,6 +328,9 @@ struct nf_ops {
   // linear, layer_norm, scale, distance_embed and template_embed; the pair of outer_sum, relative_embed, relative_concat,
   // outer_product_mean and pair_average; x of add_rows; every msa. Where a tensor is read and written, it is one and the same.
   bool (*narrow)(void);
+  // All of those may be away (tensor.h), and so may a device's kept rows and the logits of linear and expectation. What reads
+  // such a tensor several times or computes long on it (triangle_multiply, triangle_attention, transition) brings it over in
+  // pieces of chunk_rows rows or columns, in memory of the context; other ops read and write it where it lies.
   // Memory of the host in which tensors wait for which the device has no room beside what is worked on: NULL if there is none
   // left. Copies to and from it keep their place among the ops, and nobody waits for them. Not with host_memory.
   void *(*host_allocate)(size_t bytes);

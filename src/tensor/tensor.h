@@ -13,10 +13,11 @@ typedef struct {
   int n_dims;   // 0: no tensor
   bool narrow;  // the values at data are bf16, two bytes each, not float
   int64_t shape[TENSOR_MAX_DIMS];
+  bool away;    // data lies in the host's page-locked memory, which the device reaches over its bus
 } nf_tensor;
 
 static inline nf_tensor tensor_of(const float *data, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d) {
-  return (nf_tensor){(float *)data, n_dims, false, {a, b, c, d}};
+  return (nf_tensor){(float *)data, n_dims, false, {a, b, c, d}, false};
 }
 static inline nf_tensor tensor_1(const float *data, int64_t a) { return tensor_of(data, 1, a, 1, 1, 1); }
 static inline nf_tensor tensor_2(const float *data, int64_t a, int64_t b) { return tensor_of(data, 2, a, b, 1, 1); }
@@ -44,6 +45,7 @@ static inline float *tensor_at(nf_tensor t, int64_t i) {
 static inline nf_tensor tensor_shaped(nf_tensor t, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d) {
   nf_tensor s = tensor_of(t.data, n_dims, a, b, c, d);
   s.narrow = t.narrow;
+  s.away = t.away;
   return s;
 }
 static inline nf_tensor tensor_as_2(nf_tensor t, int64_t a, int64_t b) { return tensor_shaped(t, 2, a, b, 1, 1); }
@@ -51,7 +53,7 @@ static inline nf_tensor tensor_as_3(nf_tensor t, int64_t a, int64_t b, int64_t c
 // Slice i of the first axis; of no tensor, no tensor.
 static inline nf_tensor tensor_slice(nf_tensor t, int64_t i) {
   if (t.n_dims == 0) return t;
-  nf_tensor s = {NULL, t.n_dims - 1, t.narrow, {1, 1, 1, 1}};
+  nf_tensor s = {NULL, t.n_dims - 1, t.narrow, {1, 1, 1, 1}, t.away};
   for (int k = 1; k < t.n_dims; k++) s.shape[k - 1] = t.shape[k];
   s.data = tensor_at(t, i * tensor_count(s));
   return s;

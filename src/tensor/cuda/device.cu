@@ -127,7 +127,7 @@ static void upload(void *to, const void *from, size_t bytes) {
     count = bytes - first < piece_bytes - up.used ? bytes - first : piece_bytes - up.used;
     char *piece = up.memory[up.at] + up.used;
     memcpy(piece, (const char *)from + first, count);
-    CUDA_CHECK(cudaMemcpyAsync((char *)to + first, piece, count, cudaMemcpyHostToDevice, cuda_stream));
+    CUDA_CHECK(cudaMemcpyAsync((char *)to + first, piece, count, cudaMemcpyDefault, cuda_stream));
     up.used += (count + 15) / 16 * 16;
     if (up.used > piece_bytes) up.used = piece_bytes;
   }
@@ -139,7 +139,7 @@ static void download(void *to, const void *from, size_t bytes) {
   while (got < bytes) {
     for (; asked < bytes && !down.pending[next]; next = (next + 1) % N_PIECES) {
       size_t count = bytes - asked < piece_bytes ? bytes - asked : piece_bytes;
-      CUDA_CHECK(cudaMemcpyAsync(down.memory[next], (const char *)from + asked, count, cudaMemcpyDeviceToHost, cuda_stream));
+      CUDA_CHECK(cudaMemcpyAsync(down.memory[next], (const char *)from + asked, count, cudaMemcpyDefault, cuda_stream));
       CUDA_CHECK(cudaEventRecord(down.done[next], cuda_stream));
       down.pending[next] = true;
       asked += count;
@@ -165,10 +165,10 @@ static void host_release(void *memory) {
   CUDA_CHECK(cudaFreeHost(memory));
 }
 static void put_away(void *host, const void *device, size_t bytes) {
-  CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, cuda_stream));
+  CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDefault, cuda_stream));
 }
 static void bring_back(void *device, const void *host, size_t bytes) {
-  CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, cuda_stream));
+  CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyDefault, cuda_stream));
 }
 
 // ---- Recordings: what a body launches, as a graph.
