@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/flags.h"
@@ -100,7 +101,10 @@ static nf_status plan_job(bench_job *j) {
   if (!model_on_gpu(j->model)) return NF_OK;
   j->size = (job_size){.n_token = j->batch.n_token, .n_subset = j->batch.n_token * 8 / 32 + 1, .n_row = (int)j->o->num_msa,
                          .n_samples = (int)j->o->num_diffusion_samples, .n_template = plan_distinct_templates(&j->batch)};
+  const nf_memory_room room = nf_memory_available("");
   const memory_ceiling ceiling = {.device = model_device_room(j->model),
+                                  .host = room.bytes < INT64_MAX ? room.bytes : 0,
+                                  .host_limit = room.source,
                                   .device_limit = j->o->gpu_memory_gib > 0 ? "--gpu_memory_gib" : "the GPU",
                                   .offload = (offload_choice)j->o->offload};
   return model_plan(j->model, &j->size, &ceiling, "bench", &j->plan);

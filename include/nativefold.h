@@ -148,10 +148,11 @@ typedef struct {
   double host_ceiling, device_ceiling;       // bytes; 0: none known
   const char *host_limit, *device_limit;     // what sets them: "--host_memory_gib", "the machine", "the control group"
   const char *binds;       // which stage needs most: "trunk", ...
-  const char *mode;        // "resident", "chunked" or "streamed"
+  const char *mode;        // "resident", "chunked", "offloaded" or "streamed"
   long chunk_rows;         // rows of a pair tensor that are worked on at once; 0: all
   bool logits_remade;      // the diffusion transformer's pair logits are made in every step
-  bool parts_on_host;      // what waits, waits in the host's memory
+  bool parts_on_host;      // what the GPU has no room for is in the host's memory
+  bool pairs_on_host;      // that is, all pair tensors, which the GPU works on a piece at a time
   int samples_at_once;     // in the diffusion
 } nativefold_forecast;
 // Fails (3) if the job cannot fit whatever its MSA and templates are: in a moment, before its features are made.

@@ -416,6 +416,8 @@ static memory_ceiling ceiling_of(const nativefold_model *model, const nativefold
   }
   ceiling.device = model_device_room(model->network);
   ceiling.offload = (offload_choice)options->offload;
+  if (options->offload != OFFLOAD_AUTO && !model_on_gpu(model->network))
+    nf_warn("--offload has no effect: the network runs on the CPU, whose memory is the host's");
   ceiling.device_limit = options->gpu_memory_gib > 0 ? "--gpu_memory_gib" : "the GPU";
   return ceiling;
 }
@@ -429,6 +431,7 @@ static nf_status forecast(const nativefold_model *model, const char *name, const
                           const nativefold_options *options, job_plan *ret_plan, nativefold_forecast *ret_forecast) {
   int rows = options->num_msa < batch->num_alignments[0] ? options->num_msa : batch->num_alignments[0];
   job_size size = {.n_token = batch->n_token,
+                   .saves_trunk = options->save_embeddings || options->resume,
                    .n_subset = (layout->n_atoms + batch->n_query - 1) / batch->n_query,
                    .n_row = rows > 0 ? rows : 1,
                    .n_samples = options->num_diffusion_samples, .saves_distogram = options->save_distogram,
@@ -457,7 +460,8 @@ static nf_status forecast(const nativefold_model *model, const char *name, const
       .mode = p->mode,
       .chunk_rows = (long)p->memory.chunk_rows,
       .logits_remade = p->memory.logits_remade,
-      .parts_on_host = p->memory.pair_lent || p->memory.sum_away,
+      .parts_on_host = p->memory.pair_lent || p->memory.sum_away || p->memory.streamed,
+      .pairs_on_host = p->memory.streamed,
       .samples_at_once = p->memory.samples_at_once ? p->memory.samples_at_once : options->num_diffusion_samples};
   bool by_device = p->peak.device > 0;
   double most = by_device ? f.device_bytes : f.host_bytes;
@@ -482,7 +486,8 @@ int nativefold_check_memory(const nativefold_model *model, const nativefold_chem
   NF_TRY_GOTO(done, job_dictionary(&job->job, chemistry->ccd, arena, &dictionary));
   NF_TRY_GOTO(done, layout_create(&job->job, dictionary, options->fix_standalone_glycans, arena, &layout));
   job_size size = {.n_token = layout.n_tokens, .n_subset = (layout.n_atoms + 31) / 32, .n_row = 1,
-                   .n_samples = options->num_diffusion_samples, .saves_distogram = options->save_distogram, .n_template = 1, .host_used = host_used(model)};
+                   .n_samples = options->num_diffusion_samples, .saves_distogram = options->save_distogram,
+                   .saves_trunk = options->save_embeddings || options->resume, .n_template = 1, .host_used = host_used(model)};
   memory_ceiling ceiling = ceiling_of(model, options);
   job_plan plan;
   NF_TRY_GOTO(done, model_plan(model->network, &size, &ceiling, nativefold_job_name(job), &plan));
@@ -510,7 +515,8 @@ static nf_status count_most(const nativefold_model *model, const nativefold_chem
   NF_TRY_GOTO(done, job_dictionary(&job->job, chemistry->ccd, arena, &dictionary));
   NF_TRY_GOTO(done, layout_create(&job->job, dictionary, options->fix_standalone_glycans, arena, &layout));
   job_size size = {.n_token = layout.n_tokens, .n_subset = (layout.n_atoms + 31) / 32, .n_row = options->num_msa,
-                   .n_samples = options->num_diffusion_samples, .saves_distogram = options->save_distogram, .n_template = INT_MAX, .host_used = host_used(model)};
+                   .n_samples = options->num_diffusion_samples, .saves_distogram = options->save_distogram,
+                   .saves_trunk = options->save_embeddings || options->resume, .n_template = INT_MAX, .host_used = host_used(model)};
   job_plan plan;
   NF_TRY_GOTO(done, model_plan(model->network, &size, ceiling, "", &plan));
   *ret_peak = plan.peak.host + features_bytes(size.n_token);  // the job's own are not there yet

@@ -72,9 +72,10 @@ void report_print_forecast(FILE *out, const nativefold_forecast *f, const char *
   fprintf(out, "weights are %.2f GiB of it; the %s binds", f->weight_bytes / gib, f->binds);
   if (f->host_ceiling > 0) fprintf(out, "; %s allows %.2f GiB", f->host_limit, f->host_ceiling / gib);
   if (f->device_ceiling > 0) fprintf(out, "; %s allows %.2f GiB on the GPU", f->device_limit, f->device_ceiling / gib);
-  if (f->chunk_rows) fprintf(out, "; pair tensors pass %ld rows at a time", f->chunk_rows);
+  if (f->pairs_on_host) fprintf(out, "; pair tensors lie in the host's memory and pass %ld rows at a time", f->chunk_rows);
+  else if (f->chunk_rows) fprintf(out, "; pair tensors pass %ld rows at a time", f->chunk_rows);
   if (f->logits_remade) fprintf(out, "; pair logits are made in every step");
-  if (f->parts_on_host) fprintf(out, "; parts wait in the host's memory");
+  if (f->parts_on_host && !f->pairs_on_host) fprintf(out, "; parts wait in the host's memory");
   fprintf(out, "\n");
 }
 

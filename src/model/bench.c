@@ -61,7 +61,8 @@ static void transformer_body(nf_context *context, void *arguments) {
   for (int i = 0; i < a->n_blocks; i++) {
     size_t mark = context_here(context);
     const diffusion_block_weights *w = &a->model->diffusion.blocks[i];
-    block_conditions conditions = diffusion_conditions(context, w, cond);
+    block_conditions conditions;
+    diffusion_conditions(context, w, 1, cond, &conditions);
     diffusion_block_attention(context, w, &conditions, act, logits, mask);
     diffusion_block_transition(context, w, &conditions, act);
     context_reset(context, mark);

@@ -7,6 +7,7 @@
 typedef struct {
   const nf_model *model;
   const model_inputs *inputs;
+  const memory_plan *plan;
   const trunk_output *trunk;      // NULL in a dry run
   bool borrows;                   // works where the trunk's pair lies
   const float *beta;              // (N, 3): pseudo-beta positions of the sample
@@ -31,9 +32,10 @@ static void confidence_body(nf_context *context, void *arguments) {
   const confidence_weights *w = &model->confidence;
   int64_t n = a->inputs->n_token, c_z = model->dims.c_z, c_s = model->dims.c_s, n_slot = w->plddt.shape[1], pde_bins = tensor_last(w->pde), pae_bins = tensor_last(w->pae),
           plddt_bins = tensor_last(w->plddt);
-  const trunk_tensors from = trunk_as_tensors(model, a->trunk, n);
+  const trunk_tensors from = trunk_as_tensors(model, a->plan, a->trunk, n);
   nf_tensor mask = tensor_1(context_upload(context, a->inputs->token_mask, (size_t)n * 4), n);
-  nf_tensor pair = a->borrows ? from.pair : CONTEXT_NARROW_3(context, n, n, c_z), single = CONTEXT_2(context, n, c_s);
+  nf_tensor pair = a->borrows ? from.pair : from.pair.away ? context_away(context, true, 3, n, n, c_z, 1) : CONTEXT_NARROW_3(context, n, n, c_z),
+            single = CONTEXT_2(context, n, c_s);
   if (!a->borrows) OP(context, scale, .x = from.pair, .factor = 1, .y = pair);
   OP(context, scale, .x = from.single, .factor = 1, .y = single);
   context->reduced = true;
@@ -51,20 +53,21 @@ static void confidence_body(nf_context *context, void *arguments) {
     pairformer_block(context, &w->blocks[i], pair, single, mask);
 
   nf_tensor flat = tensor_as_2(pair, n * n, c_z), out = CONTEXT_2(context, n, n);
-  size_t inner = context_here(context);
-  nf_tensor logits = CONTEXT_3(context, n, n, pde_bins);
+  size_t inner = context_here(context), inner_away = context_away_here(context);
+  nf_tensor logits = context_with(context, pair, n, n, pde_bins);
   OP(context, linear, .x = flat, .normalise = true, .norm = w->pde_norm, .w = w->pde,
-     .y = tensor_2(logits.data, n * n, pde_bins));
+     .y = tensor_as_2(logits, n * n, pde_bins));
   OP(context, expectation, .logits = logits, .symmetric = true, .n_outputs = 1,
      .values = {context_upload(context, a->pde_values, (size_t)pde_bins * 4)}, .out = {out});
   trace_tensor(context, a->trace, "confidence_", "pde_logits_sym", logits);
   if (!context->dry) context->ops->download(a->output->full_pde, out.data, (size_t)(n * n) * sizeof(float));
   context_reset(context, inner);
+  context_away_reset(context, inner_away);
 
   nf_tensor global = CONTEXT_2(context, n, n), interface = CONTEXT_2(context, n, n);
-  logits = CONTEXT_3(context, n, n, pae_bins);
+  logits = context_with(context, pair, n, n, pae_bins);
   OP(context, linear, .x = flat, .normalise = true, .norm = w->pae_norm, .w = w->pae,
-     .y = tensor_2(logits.data, n * n, pae_bins));
+     .y = tensor_as_2(logits, n * n, pae_bins));
   trace_tensor(context, a->trace, "confidence_", "pae_logits", logits);
   OP(context, expectation, .logits = logits, .n_outputs = 3,
      .values = {context_upload(context, a->pae_values, (size_t)pae_bins * 4),
@@ -110,6 +113,65 @@ static void tm_terms(int64_t size, int64_t bins, const float *centres, float *te
   for (int64_t i = 0; i < bins; i++) terms[i] = (float)(1 / (1 + (double)centres[i] * centres[i] / (d0 * d0)));
 }
 
+// A pair's size: the tokens of both its chains, or of the one, that count; 0 if it does not count itself. Rows of `values` for
+// sizes that no pair has are left zeros.
+static void make_sizes(const nf_batch *batch, nf_arena *arena, confidence_arguments *a, int64_t *ret_n_real) {
+  int64_t n = batch->n_token, bins = tensor_last(a->model->confidence.pae), n_chain = 0, n_real = 0;
+  int64_t *chain = NF_NEW(arena, int64_t, n), *first = NF_NEW(arena, int64_t, n), *size = NF_NEW(arena, int64_t, n);
+  for (int64_t i = 0; i < n; i++) {  // chains are runs of tokens, as a rule: the last one is asked first
+    int64_t c = n_chain - 1;
+    while (c >= 0 && batch->asym_id[first[c]] != batch->asym_id[i]) c--;
+    if (c < 0) c = n_chain, first[n_chain++] = i;
+    chain[i] = c;
+    size[c] += batch->seq_mask[i];
+    n_real += batch->seq_mask[i];
+  }
+  int32_t *rows = nf_arena_alloc(arena, (size_t)(n * n) * sizeof *rows);
+  int64_t *row_of = NF_NEW(arena, int64_t, n_chain);  // one more than the chain's token whose row has been made
+  for (int64_t i = 0; i < n; i++) {
+    int32_t *row = rows + i * n;
+    int64_t c = chain[i];
+    if (!batch->seq_mask[i]) {
+      memset(row, 0, (size_t)n * sizeof *row);
+    } else if (row_of[c]) {
+      memcpy(row, rows + (row_of[c] - 1) * n, (size_t)n * sizeof *row);
+    } else {
+      for (int64_t j = 0; j < n; j++) row[j] = batch->seq_mask[j] ? (int32_t)(size[c] + (chain[j] == c ? 0 : size[chain[j]])) : 0;
+      row_of[c] = i + 1;
+    }
+  }
+  a->n_sizes = 2 * n + 1;
+  float *values = NF_NEW(arena, float, a->n_sizes * bins);
+  bool *made = NF_NEW(arena, bool, a->n_sizes);
+  tm_terms(0, bins, a->pae_values, values);
+  for (int64_t c = 0; c < n_chain; c++)
+    for (int64_t j = 0; j < n && row_of[c]; j++) {
+      int32_t of = rows[(row_of[c] - 1) * n + j];
+      if (of && !made[of]) tm_terms(of, bins, a->pae_values, values + of * bins), made[of] = true;
+    }
+  a->interface_row = rows;
+  a->interface_values = values;
+  *ret_n_real = n_real;
+}
+
+// Zeros where a pair does not count, and the sum of all PDE.
+static double mask_errors(const nf_batch *batch, bool all_count, confidence_output *out) {
+  int64_t n = batch->n_token;
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) {
+    float *pae = out->full_pae + i * n, *pde = out->full_pde + i * n;
+    for (int64_t j = 0; j < n && !all_count; j++)
+      if (!(batch->seq_mask[i] && batch->seq_mask[j])) pae[j] = pde[j] = 0;
+    double part[4] = {0};  // four sums: one alone would wait for itself
+    int64_t j = 0;
+    for (; j + 4 <= n; j += 4)
+      for (int k = 0; k < 4; k++) part[k] += pde[j + k];
+    for (; j < n; j++) part[0] += pde[j];
+    sum += (part[0] + part[1]) + (part[2] + part[3]);
+  }
+  return sum;
+}
+
 static void emit(const nf_trace *trace, const char *name, const float *data, int n_dims, int64_t a, int64_t b) {
   int64_t shape[2] = {a, b};
   if (trace) trace->seam(trace->context, name, NF_F32, n_dims, shape, data);
@@ -120,16 +182,18 @@ nf_status confidence_run(const nf_model *model, const nf_batch *batch, const tru
   const float max_error = 31.0f;  // angstrom: where the last bin of PAE and PDE begins
   int64_t n = batch->n_token, n_slot = batch->n_slot, pae_bins = tensor_last(model->confidence.pae),
           plddt_bins = tensor_last(model->confidence.plddt);
+  const size_t pairs = (size_t)(n * n) * sizeof(float);
   confidence_output out = {.predicted_lddt = NF_NEW(arena, float, n * n_slot),
                            .predicted_experimentally_resolved = NF_NEW(arena, float, n * n_slot),
-                           .full_pae = NF_NEW(arena, float, n * n),
-                           .full_pde = NF_NEW(arena, float, n * n),
-                           .tmscore_adjusted_pae_global = NF_NEW(arena, float, n * n),
-                           .tmscore_adjusted_pae_interface = NF_NEW(arena, float, n * n)};
+                           .full_pae = nf_arena_alloc(arena, pairs),
+                           .full_pde = nf_arena_alloc(arena, pairs),
+                           .tmscore_adjusted_pae_global = nf_arena_alloc(arena, pairs),
+                           .tmscore_adjusted_pae_interface = nf_arena_alloc(arena, pairs)};
   nf_arena_mark mark = nf_arena_here(arena);
-  model_inputs inputs;
-  NF_TRY(inputs_create(model, batch, arena, &inputs));
-  confidence_arguments a = {.model = model, .inputs = &inputs, .trunk = trunk, .trace = trace, .output = &out,
+  // The device waits meanwhile: of the inputs, which the trunk has checked, only what the head reads is made.
+  model_inputs inputs = {.batch = batch, .n_token = n, .n_slot = n_slot, .token_mask = NF_NEW(arena, float, n)};
+  for (int64_t i = 0; i < n; i++) inputs.token_mask[i] = batch->seq_mask[i];
+  confidence_arguments a = {.model = model, .inputs = &inputs, .plan = trunk->plan, .trunk = trunk, .trace = trace, .output = &out,
                             .borrows = trunk_lends(model, trunk->plan)};
   float *beta = NF_NEW(arena, float, n * 3);
   for (int64_t i = 0; i < n; i++)
@@ -139,42 +203,19 @@ nf_status confidence_run(const nf_model *model, const nf_batch *batch, const tru
   a.pde_values = bin_centres(arena, tensor_last(model->confidence.pde), max_error);
   a.pae_values = bin_centres(arena, pae_bins, max_error);
   float *plddt = NF_NEW(arena, float, plddt_bins), *resolved = NF_NEW(arena, float, 2), *global = NF_NEW(arena, float, pae_bins);
+  int64_t n_real;
   for (int64_t i = 0; i < plddt_bins; i++) plddt[i] = 100.0f * ((float)i + 0.5f) / (float)plddt_bins;
   resolved[1] = 1;
   a.plddt_values = plddt;
   a.resolved_values = resolved;
-  // A pair's size: the tokens of both chains, or of the one, that a masked-in pair counts.
-  int64_t n_real = 0, *chain = NF_NEW(arena, int64_t, n);
-  for (int64_t i = 0; i < n; i++) {
-    n_real += batch->seq_mask[i];
-    for (int64_t j = 0; j < n; j++)
-      chain[i] += batch->seq_mask[i] && batch->seq_mask[j] && batch->asym_id[i] == batch->asym_id[j];
-  }
-  int32_t *rows = NF_NEW(arena, int32_t, n * n);
-  a.n_sizes = 2 * n + 1;
-  for (int64_t i = 0; i < n; i++)
-    for (int64_t j = 0; j < n; j++) {
-      int64_t size = chain[i] + chain[j];
-      if (batch->asym_id[i] == batch->asym_id[j]) size -= size / 2;
-      rows[i * n + j] = batch->seq_mask[i] && batch->seq_mask[j] ? (int32_t)size : 0;
-    }
-  float *interface = NF_NEW(arena, float, a.n_sizes * pae_bins);
-  for (int64_t size = 0; size < a.n_sizes; size++) tm_terms(size, pae_bins, a.pae_values, interface + size * pae_bins);
+  make_sizes(batch, arena, &a, &n_real);
   tm_terms(n_real, pae_bins, a.pae_values, global);
-  a.interface_row = rows;
-  a.interface_values = interface;
   a.global_values = global;
   if (a.borrows) trunk_lend_pair(trunk);
   else trunk_return_pair(trunk);
   nf_status status = model_run_body(model, trunk->plan, confidence_body, &a);
   if (status == NF_OK) {
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-      for (int64_t j = 0; j < n; j++) {
-        if (!(batch->seq_mask[i] && batch->seq_mask[j])) out.full_pae[i * n + j] = out.full_pde[i * n + j] = 0;
-        sum += out.full_pde[i * n + j];
-      }
-    out.average_pde = (float)(sum / (double)(n_real * n_real));
+    out.average_pde = (float)(mask_errors(batch, n_real == n, &out) / (double)(n_real * n_real));
     emit(trace, "confidence_average_pde", &out.average_pde, 0, 1, 1);
     emit(trace, "confidence_full_pae", out.full_pae, 2, n, n);
     emit(trace, "confidence_full_pde", out.full_pde, 2, n, n);
@@ -189,9 +230,9 @@ nf_status confidence_run(const nf_model *model, const nf_batch *batch, const tru
 }
 
 model_cost confidence_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs) {
-  confidence_arguments a = {.model = model, .inputs = inputs, .n_sizes = 2 * inputs->n_token + 1,
+  confidence_arguments a = {.model = model, .inputs = inputs, .plan = plan, .n_sizes = 2 * inputs->n_token + 1,
                             .borrows = trunk_lends(model, plan)};
   nf_context context = model_dry_context(model, plan);
   confidence_body(&context, &a);
-  return (model_cost){(int64_t)context.peak, 0, context.flops};
+  return (model_cost){(int64_t)context.peak, 0, context.flops, (int64_t)context.host_peak};
 }

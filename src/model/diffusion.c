@@ -52,7 +52,7 @@ static void block_logits(nf_context *context, const diffusion_weights *w, const 
   int64_t n_token = k->pair_rows.shape[0], heads = n * w->blocks[0].q.shape[1];
   nf_tensor rows = k->pair_rows;
   bool own = kept_logits(context, w, n_token) > 0;
-  OP(context, pair_logits, .x = tensor_4(rows.data, 1, n_token, n_token, tensor_last(rows)),
+  OP(context, pair_logits, .x = tensor_shaped(rows, 4, 1, n_token, n_token, tensor_last(rows)),
      .kept_rows = kept_rows(context, w) > 0, .norm.scale = w->logits_norm, .w = tensor_slice(w->logits, first / per_super),
      .first_head = first % per_super * (int)w->blocks[0].q.shape[1], .n_head = (int)heads,
      .mask = own ? k->token_mask : (nf_tensor){0}, .out = own ? out : tensor_4(out.data, 1, heads, n_token, n_token));
@@ -67,7 +67,7 @@ static void pair_conditioning(nf_context *context, const nf_model *model, const 
   int64_t n = inputs->n_token, c = model->c_cond_pair, c_atom_pair = tensor_last(w->encoder.pair),
           wide = model->dims.c_z + RELATIVE_CLASSES, rows = n < PAIRS_AT_ONCE / n ? n : PAIRS_AT_ONCE / n;
   if (rows < 1) rows = 1;
-  bool whole = tensor_given(k->pair_cond);
+  bool given = tensor_given(k->pair_cond), whole = given && !k->pair_cond.away;
   const op_relative relative = inputs_relative(context, inputs);
   nf_tensor concat = CONTEXT_3(context, rows, n, wide), atom_pair = CONTEXT_3(context, rows, n, c_atom_pair),
             piece = whole ? k->pair_cond : CONTEXT_3(context, rows, n, c);
@@ -80,6 +80,7 @@ static void pair_conditioning(nf_context *context, const nf_model *model, const 
     for (int i = 0; i < 2; i++)
       OP(context, transition, .x = part, .norm = w->pair_transition[i].norm, .w1 = w->pair_transition[i].w1,
          .w2 = w->pair_transition[i].w2);
+    if (given && !whole) OP(context, scale, .x = part, .factor = 1, .y = tensor_some_rows(k->pair_cond, first * n, count * n));
     if (kept_rows(context, w) > 0)
       OP(context, keep_rows, .x = part, .out = tensor_some_rows(k->pair_rows, first * n, count * n));
     OP(context, linear, .x = part, .normalise = true, .norm.scale = w->encoder.pair_norm, .w = w->encoder.pair, .exact = true,
@@ -88,6 +89,11 @@ static void pair_conditioning(nf_context *context, const nf_model *model, const 
     pair.first_token = first;
     context->ops->atom_pair(context, &pair);
   }
+}
+
+// Floats (N, N, c) for what logits are made of.
+static nf_tensor rows_place(nf_context *context, const nf_model *model, const memory_plan *plan, int64_t n, int64_t c) {
+  return trunk_streams(model, plan) && plan->rows_away ? context_away(context, false, 3, n, n, c, 1) : CONTEXT_3(context, n, n, c);
 }
 
 // traced: a trace asks for tensors that the computation itself does not keep.
@@ -112,8 +118,8 @@ static void make_constants(nf_context *context, const nf_model *model, const mem
   k->logits_at_once = plan && plan->logits_by_block ? 1 : per_super;
   k->pair_rows = own_rows == 0 || kept ? (nf_tensor){0}
                  : diffusion_borrows(model, plan) ? tensor_3(from.pair.data, n, n, own_rows)
-                                        : CONTEXT_3(context, n, n, own_rows);
-  k->pair_cond = traced || (own_rows == 0 && !kept) ? CONTEXT_3(context, n, n, c_pair) : (nf_tensor){0};
+                                        : rows_place(context, model, plan, n, own_rows);
+  k->pair_cond = traced || (own_rows == 0 && !kept) ? rows_place(context, model, plan, n, c_pair) : (nf_tensor){0};
 
   size_t mark = context_here(context);
   nf_tensor both = CONTEXT_2(context, n, c_s + c_target);
@@ -124,10 +130,8 @@ static void make_constants(nf_context *context, const nf_model *model, const mem
   context_reset(context, mark);
 
   k->atoms = atom_encoder_single(context, &w->encoder, inputs, from.single);
-  for (int i = 0; i < w->encoder.transformer.n_blocks; i++)
-    k->encoder[i] = diffusion_conditions(context, &w->encoder.transformer.blocks[i], k->atoms.cond);
-  for (int i = 0; i < w->decoder.n_blocks; i++)
-    k->decoder[i] = diffusion_conditions(context, &w->decoder.blocks[i], k->atoms.cond);
+  diffusion_conditions(context, w->encoder.transformer.blocks, w->encoder.transformer.n_blocks, k->atoms.cond, k->encoder);
+  diffusion_conditions(context, w->decoder.blocks, w->decoder.n_blocks, k->atoms.cond, k->decoder);
   k->encoder_logits = atom_logits_place(context, &w->encoder.transformer, inputs);
   k->decoder_logits = atom_logits_place(context, &w->decoder, inputs);
 
@@ -135,9 +139,10 @@ static void make_constants(nf_context *context, const nf_model *model, const mem
   const int64_t shape[4] = {inputs->n_subset, inputs->n_query, inputs->n_key, tensor_last(w->encoder.row)};
   if (traced) k->atoms.pair = CONTEXT_4(context, shape[0], shape[1], shape[2], shape[3]);
   mark = context_here(context);
+  size_t mark_away = context_away_here(context);
   if (!traced) k->atoms.pair = CONTEXT_4(context, shape[0], shape[1], shape[2], shape[3]);
-  if (own_rows > 0 && kept) k->pair_rows = CONTEXT_3(context, n, n, own_rows);
-  if (own_rows == 0 && !tensor_given(k->pair_cond)) k->pair_cond = CONTEXT_3(context, n, n, c_pair);
+  if (own_rows > 0 && kept) k->pair_rows = rows_place(context, model, plan, n, own_rows);
+  if (own_rows == 0 && !tensor_given(k->pair_cond)) k->pair_cond = rows_place(context, model, plan, n, c_pair);
   if (own_rows == 0) k->pair_rows = k->pair_cond;
   size_t inner = context_here(context);
   op_atom_pair pair = atom_encoder_pair(context, &w->encoder, inputs, &k->atoms);
@@ -148,6 +153,7 @@ static void make_constants(nf_context *context, const nf_model *model, const mem
   atom_logits(context, &w->encoder.transformer, &k->atoms, k->encoder_logits);
   atom_logits(context, &w->decoder, &k->atoms, k->decoder_logits);
   context_reset(context, mark);
+  context_away_reset(context, mark_away);
 }
 
 // What one call of the denoiser works on: everything lies at the same place in every step.
@@ -231,28 +237,37 @@ static void denoise_scaled(nf_context *context, void *arguments) {
   bool kept = tensor_given(k->logits);
   int at_once = k->logits_at_once;
   nf_tensor fresh = kept ? (nf_tensor){0} : CONTEXT_2(context, at_once * heads, of_head);
-  for (int i = 0; i < model->dims.n_diffusion_blocks; i++) {
+  int n_blocks = model->dims.n_diffusion_blocks, ahead = diffusion_conditions_at_once(context, w->blocks, n_blocks, n);
+  block_conditions conditions[CONDITIONS_MOST];
+  size_t block = context_here(context);
+  for (int i = 0; i < n_blocks; i++) {
+    if (i % ahead == 0) {
+      context_reset(context, block);
+      diffusion_conditions(context, &w->blocks[i], n_blocks - i < ahead ? n_blocks - i : ahead, cond, conditions);
+    }
     if (!kept && i % at_once == 0) block_logits(context, w, k, per_super, i, at_once, fresh);
     nf_tensor logits = kept ? tensor_slice(k->logits, i / per_super) : fresh;
     const float *first = tensor_at(logits, i % (kept ? per_super : at_once) * heads * of_head);
     nf_tensor mine = own > 0 ? tensor_2(first, heads, own) : tensor_3(first, heads, n, n);
-    size_t block = context_here(context);
-    block_conditions conditions = diffusion_conditions(context, &w->blocks[i], cond);
-    diffusion_block_attention(context, &w->blocks[i], &conditions, act, mine, k->token_mask);
-    diffusion_block_transition(context, &w->blocks[i], &conditions, act);
-    context_reset(context, block);
+    diffusion_block_attention(context, &w->blocks[i], &conditions[i % ahead], act, mine, k->token_mask);
+    diffusion_block_transition(context, &w->blocks[i], &conditions[i % ahead], act);
   }
-  OP(context, layer_norm, .x = act_flat, .norm.scale = w->out_norm, .y = act_flat);
-  trace_tensor(context, trace, prefix, "_diff_token_act_after_transformer_norm", tensor_2(act.data, n, c_token));
   context_reset(context, inner);
+  if (trace) {
+    nf_tensor normalised = CONTEXT_2(context, n_b * n, c_token);
+    OP(context, layer_norm, .x = act_flat, .norm.scale = w->out_norm, .y = normalised);
+    trace_tensor(context, trace, prefix, "_diff_token_act_after_transformer_norm", tensor_2(normalised.data, n, c_token));
+    context_reset(context, inner);
+  }
 
   // Atoms again: the decoder.
   nf_tensor narrow = CONTEXT_3(context, n_b, n, c_atom), moves = CONTEXT_3(context, n_b, m, 3);
-  OP(context, linear, .x = act_flat, .w = w->broadcast, .y = tensor_2(narrow.data, n_b * n, c_atom));
+  // As the conditions' layers: on a GPU, an op whose result for a sample does not depend on how many pass together.
+  const linear_layer broadcast = {.scale = w->out_norm, .w = w->broadcast};
+  OP(context, linears, .x = act_flat, .n_blocks = 1, .n = 1, .layers = &broadcast, .y = tensor_3(narrow.data, 1, n_b * n, c_atom));
+  // Masked atoms have been zeros since the encoder: nothing is added to them here, and nothing read of them below.
   OP(context, gather, .x = narrow, .index = k->atom_token, .add = true, .y = x);
-  OP(context, scale, .x = x_flat, .factor = 1, .row_factor = k->atoms.query_mask, .y = x_flat);
   atom_transformer(context, &w->decoder, &k->atoms, k->decoder_logits, k->decoder, x);
-  OP(context, scale, .x = x_flat, .factor = 1, .row_factor = k->atoms.query_mask, .y = x_flat);
   OP(context, linear, .x = x_flat, .normalise = true, .norm.scale = w->atom_norm, .w = w->update,
      .y = tensor_2(moves.data, n_b * m, 3));
   OP(context, gather, .x = moves, .index = k->atoms.token_atom, .y = d->positions);
@@ -308,7 +323,7 @@ typedef struct {
 static void denoise_body(nf_context *context, void *arguments) {
   diffusion_arguments *a = arguments;
   int64_t n = a->inputs->n_token, atoms = n * a->inputs->n_slot;
-  const trunk_tensors from = trunk_as_tensors(a->model, a->trunk, n);
+  const trunk_tensors from = trunk_as_tensors(a->model, a->plan, a->trunk, n);
   nf_tensor noisy = CONTEXT_3(context, 1, atoms, 3), denoised = CONTEXT_3(context, 1, atoms, 3);
   diffusion_constants constants;
   make_constants(context, a->model, a->plan, a->inputs, from, a->options->trace != NULL, &constants);
@@ -373,7 +388,7 @@ static void sample_body(nf_context *context, void *arguments) {
   const nf_trace *trace = options->trace;
   int64_t n = a->inputs->n_token, n_slot = a->inputs->n_slot, atoms = n * n_slot, n_b = a->n_group;
   NF_ASSERT(options->n_samples <= MAX_SAMPLES);
-  const trunk_tensors from = trunk_as_tensors(a->model, a->trunk, n);
+  const trunk_tensors from = trunk_as_tensors(a->model, a->plan, a->trunk, n);
   nf_tensor x = context_result(context, a->positions, tensor_3(NULL, n_b, atoms, 3)),
             denoised = CONTEXT_3(context, n_b, atoms, 3);
   stage_state state = {.part = (int32_t)a->first_sample, .n_arrays = 1};
@@ -526,5 +541,6 @@ model_cost diffusion_count(const nf_model *model, const memory_plan *plan, const
   nf_context context = model_dry_context(model, plan);
   sample_body(&context, &a);
   int64_t groups = (n_samples + group - 1) / group;  // each does what comes before the first step for itself
-  return (model_cost){(int64_t)context.peak, groups * a.flops_before, groups * (context.flops - a.flops_before)};
+  return (model_cost){(int64_t)context.peak, groups * a.flops_before, groups * (context.flops - a.flops_before),
+                      (int64_t)context.host_peak};
 }

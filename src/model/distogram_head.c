@@ -3,6 +3,7 @@
 
 typedef struct {
   const nf_model *model;
+  const memory_plan *plan;
   const trunk_output *trunk;  // NULL in a dry run
   int64_t n_token;
   const float *is_contact;  // (bins)
@@ -12,11 +13,11 @@ typedef struct {
 static void distogram_body(nf_context *context, void *arguments) {
   distogram_arguments *a = arguments;
   int64_t n = a->n_token, c_z = a->model->dims.c_z, bins = tensor_last(a->model->distogram);
-  nf_tensor pair = tensor_as_2(trunk_as_tensors(a->model, a->trunk, n).pair, n * n, c_z);
+  nf_tensor pair = tensor_as_2(trunk_as_tensors(a->model, a->plan, a->trunk, n).pair, n * n, c_z);
   distogram_output none = {0}, *out = a->output ? a->output : &none;
-  nf_tensor logits = context_result(context, out->logits, tensor_3(NULL, n, n, bins)),
+  nf_tensor logits = pair.away ? context_with(context, pair, n, n, bins) : context_result(context, out->logits, tensor_3(NULL, n, n, bins)),
             contacts = context_result(context, out->contact_probs, tensor_2(NULL, n, n));
-  OP(context, linear, .x = pair, .w = a->model->distogram, .y = tensor_2(logits.data, n * n, bins));
+  OP(context, linear, .x = pair, .w = a->model->distogram, .y = tensor_as_2(logits, n * n, bins));
   OP(context, expectation, .logits = logits, .symmetric = true, .n_outputs = 1,
      .values = {context_upload(context, a->is_contact, (size_t)bins * 4)}, .out = {contacts});
   if (out->logits) context_return(context, out->logits, logits);
@@ -24,10 +25,10 @@ static void distogram_body(nf_context *context, void *arguments) {
 }
 
 model_cost distogram_count(const nf_model *model, const memory_plan *plan, int64_t n_token) {
-  distogram_arguments a = {.model = model, .n_token = n_token};
+  distogram_arguments a = {.model = model, .plan = plan, .n_token = n_token};
   nf_context context = model_dry_context(model, plan);
   distogram_body(&context, &a);
-  return (model_cost){(int64_t)context.peak, 0, context.flops};
+  return (model_cost){(int64_t)context.peak, 0, context.flops, (int64_t)context.host_peak};
 }
 
 nf_status distogram_run(const nf_model *model, const nf_batch *batch, const trunk_output *trunk, bool logits_wanted,
@@ -49,7 +50,7 @@ nf_status distogram_run(const nf_model *model, const nf_batch *batch, const trun
         i < bins - 1 ? out.bin_edges[i] : out.bin_edges[bins - 2] + (out.bin_edges[bins - 2] - out.bin_edges[bins - 3]);
     is_contact[i] = top <= contact;
   }
-  distogram_arguments a = {model, trunk, n, is_contact, &out};
+  distogram_arguments a = {model, trunk->plan, trunk, n, is_contact, &out};
   trunk_return_pair(trunk);
   nf_status status = model_run_body(model, trunk->plan, distogram_body, &a);
   nf_arena_reset(arena, mark);

@@ -182,12 +182,12 @@ nf_status inputs_create(const nf_model *model, const nf_batch *batch, nf_arena *
   }
   for (int64_t i = 0; i < n * n_slot; i++) {
     in.atom_mask[i] = batch->pred_dense_atom_mask[i];
-    in.token_atom[i] = batch->queries_to_token_atoms_mask[i] ? batch->queries_to_token_atoms_idxs[i] : -1;
+    in.token_atom[i] = batch->queries_to_token_atoms_mask[i] && batch->pred_dense_atom_mask[i] ? batch->queries_to_token_atoms_idxs[i] : -1;
   }
   for (int64_t i = 0; i < m; i++) {
     int32_t atom = batch->token_atoms_to_queries_mask[i] ? batch->token_atoms_to_queries_idxs[i] : -1;
     in.atom_index[i] = atom;
-    in.atom_token[i] = atom < 0 ? -1 : atom / (int32_t)n_slot;
+    in.atom_token[i] = atom < 0 || in.atom_mask[atom] == 0 ? -1 : atom / (int32_t)n_slot;
     in.query_token[i] = batch->tokens_to_queries_mask[i] ? batch->tokens_to_queries_idxs[i] : -1;
     if (atom < 0) continue;
     in.query_mask[i] = in.atom_mask[atom];

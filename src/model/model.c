@@ -478,6 +478,7 @@ nf_status model_create_on(const nf_weights *weights, const nf_ops *ops, nf_model
   if (!ops->host_memory && !ops->dry_only) {
     size_t bytes = 0;
     model->memory = NF_NEW(model->arena, stage_memory, 1);
+    model->away = NF_NEW(model->arena, stage_memory, 1);
     for (int i = 0; i < weights_count(weights); i++) bytes += copy_bytes(weights_at(weights, i));
     model->copies = ops->allocate(bytes);
     if (!model->copies) {
@@ -507,6 +508,7 @@ void model_free(nf_model *model) {
   if (!model) return;
   if (model->copies) model->ops->release(model->copies);
   if (model->memory) model->ops->release(model->memory->start);
+  model_release_away(model);
   nf_arena_free(model->arena);
   free(model);
 }

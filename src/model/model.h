@@ -78,6 +78,7 @@ typedef struct {
   bool sum_away;         // the sum over templates waits on the host while one of them is embedded
   bool streamed;         // pair tensors lie in the host's memory; ops bring them over in pieces of chunk_rows rows
   int plane_channels;    // then: channels of triangle multiplication's whole factor on the device at once; 0: all
+  bool rows_away;        // then: so do the rows from which the diffusion's pair logits are made
 } memory_plan;
 
 typedef struct {
@@ -91,7 +92,7 @@ typedef struct {
 } trunk_options;
 
 // On the model's device, where the later stages read it: in the arena if host and device memory are one, else in
-// memory of the device's own, which trunk_free gives back.
+// memory of the device's own, which trunk_free gives back. The pair may be in the host's, by the plan.
 typedef struct {
   float *target_feat;    // (N, c_target)
   float *single;         // (N, c_s)
@@ -166,9 +167,10 @@ void model_sample_key(const nf_model *model, nf_key rng_key, bool trunk_key_draw
 
 // What a part of a job costs, counted by a dry run of the same code.
 typedef struct {
-  int64_t bytes;        // of working memory at its peak
+  int64_t bytes;        // of working memory at its peak, on the device
   int64_t flops_once;   // matrix products before the first pass, step or sample
   int64_t flops_each;   // of one pass of the trunk, one step of all samples, one sample's confidence
+  int64_t away_bytes;   // of working memory in the host's page-locked memory at its peak
 } model_cost;
 typedef struct {
   model_cost trunk, diffusion, confidence;

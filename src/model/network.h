@@ -149,6 +149,7 @@ struct nf_model {
   nf_arena *arena;       // block arrays
   char *copies;          // of all records, on a device that cannot read the host's
   stage_memory *memory;  // of such a device: what stages work in, one after another
+  stage_memory *away;    // the same for their tensors in the host's memory, as long as there is a trunk's output
   model_dims dims;
   int c_cond_pair, c_cond;  // diffusion conditioning channels
   int c_template;
@@ -186,13 +187,13 @@ typedef struct {
   float *token_features;   // (N, 63): one-hot class, profile, deletion mean
   float *atom_mask;        // (N A)
   int32_t *atom_index;     // (S Q): atom of a query; -1: none
-  int32_t *atom_token;     // (S Q): its token by layout; -1: none
+  int32_t *atom_token;     // (S Q): its token by layout; -1: none, or the atom is masked
   int32_t *query_token, *key_token;  // (S Q), (S K): as the batch's gathers say
   int32_t *key_index;      // (S K): query row of a key
   float *query_mask, *key_mask;      // (S Q), (S K)
   float *query_positions;  // (S Q, 3): reference conformer
   int32_t *query_space, *key_space;  // (S Q), (S K)
-  int32_t *token_atom;     // (N A): query row of an atom; -1: none
+  int32_t *token_atom;     // (N A): query row of an atom; -1: none, or the atom is masked
   int64_t *bonds;          // flat (i, j) of bonded tokens
   int64_t n_bonds;
   int n_distinct_templates;
@@ -228,7 +229,9 @@ NF_CHECKED nf_status model_create_on(const nf_weights *weights, const nf_ops *op
 typedef struct {
   nf_tensor target, single, pair;
 } trunk_tensors;
-trunk_tensors trunk_as_tensors(const nf_model *model, const trunk_output *opt_trunk, int64_t n_token);
+trunk_tensors trunk_as_tensors(const nf_model *model, const memory_plan *opt_plan, const trunk_output *opt_trunk, int64_t n_token);
+// Does the pair lie in the host's memory under this plan, away from a device with its own?
+bool trunk_streams(const nf_model *model, const memory_plan *opt_plan);
 // Where host and device memory are two, the memory of the trunk's pair may be lent, if the plan says so: it holds the pair
 // when trunk_lend_pair returns, and may then be overwritten; a copy stays on the host. trunk_return_pair: it holds the pair
 // again. Whoever reads the pair calls one of them first.
@@ -237,13 +240,16 @@ void trunk_return_pair(const trunk_output *trunk);
 bool trunk_lends(const nf_model *model, const memory_plan *opt_plan);
 int64_t trunk_pair_bytes(const nf_model *model, int64_t n_token);
 int64_t template_sum_bytes(const nf_model *model, int64_t n_token);  // what waits on the host under memory_plan.sum_away
-int64_t trunk_bytes(const nf_model *model, int64_t n_token);
+int64_t trunk_bytes(const nf_model *model, const memory_plan *opt_plan, int64_t n_token);  // of the output, on the device
 
 // A run in two passes: `body` first counts in a dry context, then computes in memory of that size, taken from the
 // system and given back, or from what the model keeps of the device's. plan NULL: all resident.
 typedef void (*model_body)(nf_context *context, void *arguments);
 NF_CHECKED nf_status model_run_body(const nf_model *model, const memory_plan *plan, model_body body, void *arguments);
 nf_context model_dry_context(const nf_model *model, const memory_plan *plan);
+void model_release_away(const nf_model *model);  // what stages have worked in of the host's page-locked memory
+// Floats (a, b, c) where `pair` lies: in the host's memory if it is away.
+nf_tensor context_with(nf_context *context, nf_tensor pair, int64_t a, int64_t b, int64_t c);
 // A tensor of `shape` whose values end in a host array: the array itself where host and device memory are one (nothing
 // is copied or counted), else in the context; context_return then brings them over. Dry: host NULL.
 nf_tensor context_result(nf_context *context, float *host, nf_tensor shape);
@@ -263,11 +269,15 @@ void msa_block(nf_context *context, const msa_block_weights *w, nf_tensor msa, n
 void template_embedder(nf_context *context, const nf_model *model, const model_inputs *inputs, nf_tensor pair,
                        nf_tensor mask, void *away);
 
-// The conditions that a block's adaptive layer norms and gates take from cond (P, c_cond).
+// The conditions that adaptive layer norms and gates of blocks take from cond (P, c_cond).
 typedef struct {
   op_condition query, key, ffw;
 } block_conditions;
-block_conditions diffusion_conditions(nf_context *context, const diffusion_block_weights *w, nf_tensor cond);
+void diffusion_conditions(nf_context *context, const diffusion_block_weights *w, int n_blocks, nf_tensor cond,
+                          block_conditions *ret_conditions);
+// For how many of n_blocks blocks at once: products of one do not fill a GPU, but the results of all would take much memory.
+enum { CONDITIONS_MOST = 8 };
+int diffusion_conditions_at_once(const nf_context *context, const diffusion_block_weights *w, int n_blocks, int64_t n_token);
 // Algorithm 23, one block: attention with the given logits (H, N, N), transition.
 void diffusion_block_attention(nf_context *context, const diffusion_block_weights *w, const block_conditions *conditions,
                                nf_tensor act, nf_tensor logits, nf_tensor mask);

@@ -11,6 +11,7 @@ typedef struct {
   int n_row;       // MSA rows that a pass reads
   int n_samples;
   bool saves_distogram;  // its logits come to the host
+  bool saves_trunk;      // so does the trunk's output, as floats
   int n_template;  // distinct ones, absent ones counting as one
   int64_t host_used;  // bytes that the process has beside the weights by now: features, dictionary, program
 } job_size;
@@ -33,7 +34,7 @@ typedef struct {
 
 typedef struct {
   memory_plan memory;  // what the stages follow; job_plan outlives them
-  const char *mode;    // "resident", "chunked", or "offloaded": then parts wait on the host
+  const char *mode;    // "resident", "chunked", "offloaded" (parts wait on the host) or "streamed" (pair tensors lie there)
   memory_need features, trunk, diffusion, confidence;  // at each stage's peak
   memory_need peak;    // of all stages
   memory_ceiling ceiling;

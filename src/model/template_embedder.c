@@ -23,10 +23,12 @@ void template_embedder(nf_context *context, const nf_model *model, const model_i
                        nf_tensor mask, void *away) {
   const template_weights *w = &model->templates;
   int64_t n = inputs->n_token, c = tensor_last(w->query), c_z = tensor_last(pair);
-  size_t mark = context_here(context);
+  size_t mark = context_here(context), mark_away = context_away_here(context);
   bool alone = inputs->n_distinct_templates == 1;  // then it is its own sum
-  bool waits = context->offload && !alone;
-  nf_tensor act = CONTEXT_NARROW_3(context, n, n, c), sum = alone || waits ? act : CONTEXT_NARROW_3(context, n, n, c);
+  bool waits = context->offload && !alone && !pair.away;
+  // Where the pair is, they are.
+  nf_tensor act = pair.away ? context_away(context, true, 3, n, n, c, 1) : CONTEXT_NARROW_3(context, n, n, c);
+  nf_tensor sum = alone || waits ? act : pair.away ? context_away(context, true, 3, n, n, c, 1) : CONTEXT_NARROW_3(context, n, n, c);
   const int32_t *asym_id = context_upload(context, inputs->batch ? inputs->batch->asym_id : NULL, (size_t)n * 4);
   if (!alone && !waits) OP(context, scale, .x = sum, .factor = 0, .y = sum);
   // The absent templates count as well: the mean is over all of them.
@@ -56,4 +58,5 @@ void template_embedder(nf_context *context, const nf_model *model, const model_i
   OP(context, linear, .x = tensor_as_2(sum, n * n, c), .relu_input = true, .w = w->out, .add = true,
      .y = tensor_as_2(pair, n * n, c_z));
   context_reset(context, mark);
+  context_away_reset(context, mark_away);
 }

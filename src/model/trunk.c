@@ -19,8 +19,7 @@ void input_embedder(nf_context *context, const nf_model *model, const model_inpu
   nf_tensor logits = atom_logits_place(context, &w->transformer, inputs), x = CONTEXT_3(context, 1, m, c_atom);
   atom_logits(context, &w->transformer, &f, logits);
   block_conditions conditions[ATOM_BLOCKS_MAX];
-  for (int i = 0; i < w->transformer.n_blocks; i++)
-    conditions[i] = diffusion_conditions(context, &w->transformer.blocks[i], f.cond);
+  diffusion_conditions(context, w->transformer.blocks, w->transformer.n_blocks, f.cond, conditions);
   OP(context, scale, .x = f.cond, .factor = 1, .y = tensor_2(x.data, m, c_atom));
   atom_transformer(context, &w->transformer, &f, logits, conditions, x);
   OP(context, scale, .x = tensor_2(x.data, m, c_atom), .factor = 1, .row_factor = f.query_mask,
@@ -60,7 +59,7 @@ typedef struct {
   msa_rows msa;
   nf_arena *arena;        // host scratch
   trunk_output *output;   // NULL in a dry run
-  nf_repetition *blocks;  // [n_pairformer_blocks]: of every pass; NULL in a dry run
+  nf_repetition *blocks;  // [n_pairformer_blocks]: of every pass; NULL in a dry run, and if pieces come from the host
   int64_t flops_before;   // FLOPs before the first pass
   void *away;             // of the host, for the sum over templates; NULL: it is not wanted
   bool stopped;           // by the keeper
@@ -129,7 +128,7 @@ static void trunk_body(nf_context *context, void *arguments) {
   const nf_batch *batch = inputs->batch;
   const nf_trace *trace = a->options->trace;
   int64_t n = inputs->n_token, c_z = model->dims.c_z;
-  const trunk_tensors t = trunk_as_tensors(model, a->output, n);  // the output is worked on in place
+  const trunk_tensors t = trunk_as_tensors(model, a->options->plan, a->output, n);  // the output is worked on in place
   const nf_tensor target = t.target, single = t.single, pair = t.pair, kept[] = {target, single, pair};
   stage_state state = {.n_arrays = 3};
   nf_tensor left = CONTEXT_2(context, n, c_z), right = CONTEXT_2(context, n, c_z),
@@ -210,15 +209,17 @@ done:
   for (int i = 0; a->blocks && i < model->dims.n_pairformer_blocks; i++) context_end_repeat(context, &a->blocks[i]);
 }
 
-// Where the arrays of a trunk's output lie, in bytes from its start. The pair comes first: it is what must lie well.
+// Where the arrays of a trunk's output lie, in bytes from its start. The pair comes first: it is what must lie well. Or it is
+// away, in memory of its own.
 typedef struct {
-  bool narrow;  // the pair, where the device has it so
-  int64_t single, target, all;
+  bool narrow, away;  // the pair, where the device has it so
+  int64_t pair_bytes, single, target, all;
 } output_places;
-static output_places places_of(const nf_model *model, int64_t n) {
+static output_places places_of(const nf_model *model, const memory_plan *plan, int64_t n) {
   enum { APART = 256, FLOAT = sizeof(float) };
-  output_places p = {.narrow = model->ops->narrow && model->ops->narrow()};
-  p.single = (n * n * model->dims.c_z * (p.narrow ? 2 : FLOAT) + APART - 1) / APART * APART;
+  output_places p = {.narrow = model->ops->narrow && model->ops->narrow(), .away = trunk_streams(model, plan)};
+  p.pair_bytes = n * n * model->dims.c_z * (p.narrow ? 2 : FLOAT);
+  p.single = p.away ? 0 : (p.pair_bytes + APART - 1) / APART * APART;
   p.target = (p.single + n * model->dims.c_s * FLOAT + APART - 1) / APART * APART;
   p.all = p.target + n * model->dims.c_target * FLOAT;
   return p;
@@ -235,7 +236,7 @@ nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_op
   if (options->num_msa < 1) return nf_fail(NF_INPUT, "num_msa is %d, but the model reads at least one row", options->num_msa);
   if (options->num_recycles < 0) return nf_fail(NF_INPUT, "num_recycles is %d, but it counts from 0", options->num_recycles);
   int64_t n = batch->n_token;
-  const output_places places = places_of(model, n);
+  const output_places places = places_of(model, options->plan, n);
   size_t bytes = (size_t)places.all;
   char *memory = model->ops->host_memory ? nf_arena_alloc(arena, bytes) : model->ops->allocate(bytes);
   if (!memory)
@@ -243,7 +244,7 @@ nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_op
                    "the GPU has not the %.1f GiB that the representation of %lld tokens takes: fold fewer tokens, raise "
                    "--gpu_memory_gib if it is set, or use --device=cpu",
                    (double)bytes / (1 << 30), (long long)n);
-  *ret_trunk = (trunk_output){.pair = (float *)memory,
+  *ret_trunk = (trunk_output){.pair = places.away ? model->ops->host_allocate((size_t)places.pair_bytes) : (float *)memory,
                               .narrow = places.narrow,
                               .single = (float *)(memory + places.single),
                               .target_feat = (float *)(memory + places.target),
@@ -252,7 +253,11 @@ nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_op
                               .n_token = (int)n};
   nf_arena_mark mark = nf_arena_here(arena);
   model_inputs inputs;
-  nf_status status = inputs_create(model, batch, arena, &inputs);
+  nf_status status = ret_trunk->pair ? inputs_create(model, batch, arena, &inputs)
+                                     : nf_fail(NF_MEMORY,
+                                               "the system refused %.1f GiB of page-locked memory for the representation of %lld "
+                                               "tokens: see nativefold plan",
+                                               (double)places.pair_bytes / (1 << 30), (long long)n);
   if (status != NF_OK) {
     trunk_free(ret_trunk);
     return status;
@@ -273,9 +278,9 @@ nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_op
   a.msa.mask = nf_arena_alloc(arena, (size_t)(a.msa.most * n) * sizeof(float));
   a.msa.column_mask = nf_arena_alloc(arena, (size_t)n * sizeof(float));
   a.msa.order = nf_arena_alloc(arena, (size_t)batch->n_row * sizeof(int32_t));
-  a.blocks = NF_NEW(arena, nf_repetition, model->dims.n_pairformer_blocks);
-  if (!model->ops->host_memory) ret_trunk->loan = nf_calloc(1, sizeof *ret_trunk->loan);
-  bool away = options->plan && options->plan->sum_away && inputs.n_distinct_templates > 1;
+  if (!places.away) a.blocks = NF_NEW(arena, nf_repetition, model->dims.n_pairformer_blocks);
+  if (trunk_lends(model, options->plan)) ret_trunk->loan = nf_calloc(1, sizeof *ret_trunk->loan);
+  bool away = options->plan && options->plan->sum_away && !model->ops->host_memory && !places.away && inputs.n_distinct_templates > 1;
   if (away) {
     int64_t sum = template_sum_bytes(model, n);
     a.away = model->ops->host_allocate((size_t)sum);
@@ -291,23 +296,27 @@ nf_status trunk_run(const nf_model *model, const nf_batch *batch, const trunk_op
   return status;
 }
 
-int64_t trunk_bytes(const nf_model *model, int64_t n) { return places_of(model, n).all; }
+int64_t trunk_bytes(const nf_model *model, const memory_plan *plan, int64_t n) { return places_of(model, plan, n).all; }
 
-trunk_tensors trunk_as_tensors(const nf_model *model, const trunk_output *trunk, int64_t n) {
-  const trunk_output none = {.narrow = places_of(model, n).narrow}, *t = trunk ? trunk : &none;
+trunk_tensors trunk_as_tensors(const nf_model *model, const memory_plan *plan, const trunk_output *trunk, int64_t n) {
+  const trunk_output none = {.narrow = places_of(model, plan, n).narrow}, *t = trunk ? trunk : &none;
   nf_tensor pair = tensor_3(t->pair, n, n, model->dims.c_z);
   pair.narrow = t->narrow;
+  pair.away = trunk_streams(model, plan);
   return (trunk_tensors){tensor_2(t->target_feat, n, model->dims.c_target), tensor_2(t->single, n, model->dims.c_s), pair};
 }
 
-int64_t trunk_pair_bytes(const nf_model *model, int64_t n) { return tensor_bytes(trunk_as_tensors(model, NULL, n).pair); }
+int64_t trunk_pair_bytes(const nf_model *model, int64_t n) { return places_of(model, NULL, n).pair_bytes; }
 int64_t template_sum_bytes(const nf_model *model, int64_t n) {
-  return n * n * tensor_last(model->templates.query) * (places_of(model, n).narrow ? 2 : (int64_t)sizeof(float));
+  return n * n * tensor_last(model->templates.query) * (places_of(model, NULL, n).narrow ? 2 : (int64_t)sizeof(float));
 }
 
 // ---- the pair's memory, lent
 
-bool trunk_lends(const nf_model *model, const memory_plan *plan) { return plan && plan->pair_lent && !model->ops->host_memory; }
+bool trunk_streams(const nf_model *model, const memory_plan *plan) { return plan && plan->streamed && !model->ops->host_memory; }
+bool trunk_lends(const nf_model *model, const memory_plan *plan) {
+  return plan && plan->pair_lent && !plan->streamed && !model->ops->host_memory;
+}
 
 void trunk_return_pair(const trunk_output *t) {
   if (!t->loan || !t->loan->out) return;
@@ -334,14 +343,20 @@ void trunk_free(trunk_output *trunk) {
   if (trunk->loan && trunk->loan->locked) trunk->model->ops->host_release(trunk->loan->copy);
   else if (trunk->loan) free(trunk->loan->copy);
   free(trunk->loan);
-  if (trunk->model && !trunk->model->ops->host_memory) trunk->model->ops->release(trunk->pair);
+  if (trunk->model && !trunk->model->ops->host_memory) {
+    const nf_ops *ops = trunk->model->ops;
+    bool away = trunk_streams(trunk->model, trunk->plan);
+    ops->release(away ? trunk->single : trunk->pair);
+    if (away) ops->host_release(trunk->pair);
+    model_release_away(trunk->model);
+  }
   *trunk = (trunk_output){0};
 }
 
 trunk_arrays trunk_on_host(const trunk_output *trunk, nf_arena *arena) {
   if (trunk->model->ops->host_memory) return (trunk_arrays){trunk->target_feat, trunk->single, trunk->pair};
   trunk_return_pair(trunk);
-  const trunk_tensors t = trunk_as_tensors(trunk->model, trunk, trunk->n_token);
+  const trunk_tensors t = trunk_as_tensors(trunk->model, trunk->plan, trunk, trunk->n_token);
   const nf_tensor all[] = {t.target, t.single, t.pair};
   const nf_context context = context_create(trunk->model->ops, NULL, 0);
   float *copies[3];
@@ -353,9 +368,9 @@ trunk_arrays trunk_on_host(const trunk_output *trunk, nf_arena *arena) {
 }
 
 model_cost trunk_count(const nf_model *model, const memory_plan *plan, const model_inputs *inputs, int64_t n_row) {
-  trunk_options options = {.num_msa = (int)n_row};
+  trunk_options options = {.num_msa = (int)n_row, .plan = plan};
   trunk_arguments a = {.model = model, .inputs = inputs, .options = &options, .msa = {.most = n_row, .n_row = n_row}};
   nf_context context = model_dry_context(model, plan);
   trunk_body(&context, &a);
-  return (model_cost){(int64_t)context.peak, a.flops_before, context.flops - a.flops_before};
+  return (model_cost){(int64_t)context.peak, a.flops_before, context.flops - a.flops_before, (int64_t)context.host_peak};
 }

@@ -5,7 +5,7 @@ int64_t flops_linear(const op_linear *a) { return 2 * tensor_rows(a->x) * tensor
 
 int64_t flops_linears(const op_linears *a) {
   int64_t sum = 0;
-  for (int i = 0; i < a->n; i++) sum += 2 * tensor_rows(a->x) * tensor_count(a->layers[i].w);
+  for (int i = 0; i < a->n_blocks * a->n; i++) sum += 2 * tensor_rows(a->x) * tensor_count(a->layers[i].w);
   return sum;
 }
 

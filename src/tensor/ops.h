@@ -41,19 +41,19 @@ typedef struct {
   nf_tensor y;          // (M, out); may be x if it is normalised and in = out
 } op_linear;
 
-// Several layers of one input: each y = act(norm(x) w + bias), the norm having no offset.
+// Layers of one input, of one or more blocks of the network: y[i] = act(norm(x) w + bias), the norm having no offset.
 typedef struct {
   nf_tensor scale;      // (in): of the norm, or none: x is taken as it is
   nf_tensor w;          // (in, out)
   nf_tensor bias;       // (out) or none
   bool sigmoid_output;
-  nf_tensor y;          // (M, out)
 } linear_layer;
-enum { LINEARS_MOST = 8 };
+enum { LINEARS_MOST = 8 };  // of a block
 typedef struct {
-  nf_tensor x;  // (M, in)
-  int n;
-  linear_layer layers[LINEARS_MOST];
+  nf_tensor x;                 // (M, in)
+  int n_blocks, n;             // each block has n layers
+  const linear_layer *layers;  // (n_blocks n); within a block, those with a scale come first, and as many as in the others
+  nf_tensor y;                 // (n_blocks n, M, out)
 } op_linears;
 
 // x += gate * ((swish(h[:n]) * h[n:]) w2), h = norm(x) w1. The norm is `norm`, or adaptive if condition.scale is given.

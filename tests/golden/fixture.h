@@ -138,6 +138,12 @@ static inline const nf_weights *golden_weights(void) {
   return weights;
 }
 
+// All goldens but those named in `but` have been compared.
+static inline void golden_check_all_seen(const golden_trace *g, const char *but) {
+  for (int i = 0; i < g->n; i++)
+    if (!g->seen[i] && !strstr(but, g->arrays[i].name)) test_fail(__FILE__, __LINE__, "%s was not traced", g->arrays[i].name);
+}
+
 static inline const nf_array *golden_find(const nf_array *arrays, int n, const char *name) {
   const nf_array *a = nf_array_find(arrays, n, name);
   if (!a) test_fail(__FILE__, __LINE__, "golden %s is missing", name);
@@ -147,6 +153,21 @@ static inline nf_key golden_key(const nf_array *a) {
   nf_key key = {{0}};
   if (a) memcpy(&key, a->data, sizeof key);
   return key;
+}
+
+// One call of the denoiser on the golden of that prefix: the denoised positions, or NULL.
+static inline const float *golden_denoise(golden_trace *g, const char *prefix, const nf_model *model, const nf_batch *batch,
+                                          const trunk_output *trunk, nf_arena *arena) {
+  char name[64];
+  nf_trace trace = {g, golden_seam};
+  snprintf(name, sizeof name, "%s_in", prefix);
+  const nf_array *in = golden_find(g->arrays, g->n, name);
+  snprintf(name, sizeof name, "%s_noise_level", prefix);
+  const nf_array *level = golden_find(g->arrays, g->n, name);
+  if (!in || !level) return NULL;
+  float *out = NF_NEW(arena, float, batch->n_token * batch->n_slot * 3);
+  CHECK_OK(diffusion_denoise(model, batch, trunk, in->data, *(const float *)level->data, prefix, &trace, arena, out));
+  return out;
 }
 
 #endif

@@ -32,11 +32,6 @@ static bool load(const char *path, golden_trace *g) {
   return false;
 }
 
-static void check_all_seen(const golden_trace *g, const char *but) {
-  for (int i = 0; i < g->n; i++)
-    if (!g->seen[i] && !strstr(but, g->arrays[i].name)) test_fail(__FILE__, __LINE__, "%s was not traced", g->arrays[i].name);
-}
-
 // The distogram's seams are handed over by the caller.
 static void hand_distogram(const nf_trace *trace, const char *prefix, const distogram_output *d) {
   char name[64];
@@ -74,21 +69,7 @@ TEST(trunk) {
   REQUIRE_OK(distogram_run(model, &batch, &trunk, true, arena, &distogram));
   hand_distogram(&trace, "", &distogram);
   golden_report(&g, "trunk");
-  check_all_seen(&g, "rng_key trunk_key");
-}
-
-// The denoised positions, or NULL.
-static const float *denoise(golden_trace *g, const char *prefix) {
-  char name[64];
-  nf_trace trace = {g, golden_seam};
-  snprintf(name, sizeof name, "%s_in", prefix);
-  const nf_array *in = golden_find(g->arrays, g->n, name);
-  snprintf(name, sizeof name, "%s_noise_level", prefix);
-  const nf_array *level = golden_find(g->arrays, g->n, name);
-  if (!in || !level) return NULL;
-  float *out = NF_NEW(arena, float, batch.n_token * batch.n_slot * 3);
-  CHECK_OK(diffusion_denoise(model, &batch, &trunk, in->data, *(const float *)level->data, prefix, &trace, arena, out));
-  return out;
+  golden_check_all_seen(&g, "rng_key trunk_key");
 }
 
 TEST(denoise) {
@@ -96,10 +77,10 @@ TEST(denoise) {
   REFERENCE_OR_SKIP(path, "network/golden_small_denoise.npz");
   golden_trace g;
   if (!load(path, &g)) return;
-  denoise(&g, "denoise_hi");
-  denoise(&g, "denoise_lo");
+  golden_denoise(&g, "denoise_hi", model, &batch, &trunk, arena);
+  golden_denoise(&g, "denoise_lo", model, &batch, &trunk, arena);
   golden_report(&g, "denoise");
-  check_all_seen(&g, "denoise_hi_in denoise_hi_noise_level denoise_lo_in denoise_lo_noise_level");
+  golden_check_all_seen(&g, "denoise_hi_in denoise_hi_noise_level denoise_lo_in denoise_lo_noise_level");
 }
 
 // From the reference's own trunk output: on a GPU, whose trunk is in bf16, this tells the diffusion's own error beside that
@@ -113,7 +94,7 @@ TEST(denoise_from_golden_trunk) {
   if (!load(trunk_path, &from) || !load(path, &g) || !load(reduced_path, &reduced)) return;
   const nf_array *arrays[] = {golden_find(from.arrays, from.n, "target_feat"), golden_find(from.arrays, from.n, "recycle1_single"),
                               golden_find(from.arrays, from.n, "recycle1_pair")};
-  const trunk_tensors t = trunk_as_tensors(model, &trunk, batch.n_token);
+  const trunk_tensors t = trunk_as_tensors(model, NULL, &trunk, batch.n_token);
   const nf_tensor to[] = {t.target, t.single, t.pair};
   const nf_context context = context_dry(model->ops);
   for (int i = 0; i < 3; i++) {
@@ -126,7 +107,7 @@ TEST(denoise_from_golden_trunk) {
   if (rounded.narrow) {
     trunk.narrow = false;
     trunk.pair = model->ops->allocate((size_t)nf_array_count(arrays[2]) * sizeof(float));
-    context_upload_to(&context, trunk_as_tensors(model, &trunk, batch.n_token).pair, arrays[2]->data);
+    context_upload_to(&context, trunk_as_tensors(model, NULL, &trunk, batch.n_token).pair, arrays[2]->data);
   }
   bool exact = model->ops->host_memory || getenv("NATIVEFOLD_CUDA_FP32");
   if (!exact) g.limit = 2e-3;
@@ -134,7 +115,7 @@ TEST(denoise_from_golden_trunk) {
   for (int i = 0; i < 2; i++) {
     char prefix[32], name[64];
     snprintf(prefix, sizeof prefix, "denoise_%s", levels[i]);
-    const float *out = denoise(&g, prefix);
+    const float *out = golden_denoise(&g, prefix, model, &batch, &trunk, arena);
     snprintf(name, sizeof name, "bf16_denoise_%s_fp32emb", levels[i]);
     const nf_array *theirs = golden_find(reduced.arrays, reduced.n, name);
     snprintf(name, sizeof name, "%s_out", prefix);
@@ -178,7 +159,7 @@ TEST(sampling_and_confidence) {
   trace.seam(&g, "full_tmscore_adjusted_pae_global", NF_F32, 3, pair_shape, confidence.tmscore_adjusted_pae_global);
   trace.seam(&g, "full_tmscore_adjusted_pae_interface", NF_F32, 3, pair_shape, confidence.tmscore_adjusted_pae_interface);
   golden_report(&g, "sampling and confidence");
-  check_all_seen(&g, "ptm iptm chain_pair_iptm sample_key");
+  golden_check_all_seen(&g, "ptm iptm chain_pair_iptm sample_key");
 }
 
 // Block 0 alone. Sub-module outputs are without the residual: what a sub-module adds is compared.
@@ -254,7 +235,7 @@ TEST(blocks) {
   pair = take(arrays, n, "pf0_in_pair");
   RUN(pairformer_block(context, pf, context->dry ? (nf_tensor){NULL, 3, false, {41, 41, 128, 1}, false} : pair,
                        context->dry ? (nf_tensor){NULL, 2, false, {41, 384, 1, 1}, false} : single, mask));
-  nf_tensor zero = {NF_NEW(arena, float, tensor_count(pair)), 0, false, {0}};
+  nf_tensor zero = {.data = NF_NEW(arena, float, tensor_count(pair))};
   check_added(arrays, n, "pf0_out_pair", zero.data, pair.data, tensor_count(pair));
   check_added(arrays, n, "pf0_out_single", zero.data, single.data, tensor_count(single));
 
@@ -292,13 +273,15 @@ TEST(blocks) {
   float *act_before = take(arrays, n, "dt0_in_act").data;
   nf_tensor x = tensor_3(act.data, 1, 41, act.shape[1]);
   RUN({
-    block_conditions conditions = diffusion_conditions(context, d, cond);
+    block_conditions conditions;
+    diffusion_conditions(context, d, 1, cond, &conditions);
     diffusion_block_attention(context, d, &conditions, x, turned, seq_mask);
   });
   check_added(arrays, n, "dt0_attn_out", act_before, act.data, tensor_count(act));
   memcpy(act_before, act.data, (size_t)tensor_count(act) * sizeof(float));
   RUN({
-    block_conditions conditions = diffusion_conditions(context, d, cond);
+    block_conditions conditions;
+    diffusion_conditions(context, d, 1, cond, &conditions);
     diffusion_block_transition(context, d, &conditions, x);
   });
   check_added(arrays, n, "dt0_transition_out", act_before, act.data, tensor_count(act));

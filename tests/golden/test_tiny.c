@@ -58,18 +58,7 @@ TEST(trunk) {
 TEST(denoise) {
   if (!ready() || !trunk.pair) SKIP("reference data absent: network_tiny/");
   static const char *const prefixes[] = {"denoise_hi", "denoise_mid", "denoise_lo"};
-  nf_trace trace = {&golden, golden_seam};
-  float *out = NF_NEW(arena, float, batch.n_token *batch.n_slot * 3);
-  for (int i = 0; i < 3; i++) {
-    char name[64];
-    snprintf(name, sizeof name, "%s_in", prefixes[i]);
-    const nf_array *in = golden_find(golden.arrays, golden.n, name);
-    snprintf(name, sizeof name, "%s_noise_level", prefixes[i]);
-    const nf_array *level = golden_find(golden.arrays, golden.n, name);
-    if (in && level)
-      CHECK_OK(diffusion_denoise(model, &batch, &trunk, in->data, *(const float *)level->data, prefixes[i], &trace,
-                                 arena, out));
-  }
+  for (int i = 0; i < 3; i++) golden_denoise(&golden, prefixes[i], model, &batch, &trunk, arena);
 }
 
 TEST(sampling_and_confidence) {
@@ -86,11 +75,8 @@ TEST(sampling_and_confidence) {
   confidence_output confidence;
   REQUIRE_OK(confidence_run(model, &batch, &trunk, positions, &trace, arena, &confidence));
   golden_report(&golden, "small configuration");
-  for (int i = 0; i < golden.n; i++)
-    if (!golden.seen[i] && !strstr("sample_key rng_key trunk_key denoise_hi_in denoise_hi_noise_level denoise_mid_in "
-                                   "denoise_mid_noise_level denoise_lo_in denoise_lo_noise_level",
-                                   golden.arrays[i].name))
-      test_fail(__FILE__, __LINE__, "%s was not traced", golden.arrays[i].name);
+  golden_check_all_seen(&golden, "sample_key rng_key trunk_key denoise_hi_in denoise_hi_noise_level denoise_mid_in "
+                                 "denoise_mid_noise_level denoise_lo_in denoise_lo_noise_level");
 }
 
 // The plain ops give the same network.

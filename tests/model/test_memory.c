@@ -124,7 +124,12 @@ static const memory_plan plans_apart[] = {
     {.chunk_rows = 64},
     {.chunk_rows = 192, .sum_away = true, .logits_remade = true},
     {.chunk_rows = 320, .sum_away = true, .logits_remade = true, .pair_lent = true},
-    {.chunk_rows = 64, .sum_away = true, .logits_remade = true, .pair_lent = true, .logits_by_block = true}};
+    {.chunk_rows = 64, .sum_away = true, .logits_remade = true, .pair_lent = true, .logits_by_block = true},
+    {.streamed = true, .chunk_rows = 192},
+    {.streamed = true, .chunk_rows = 64, .plane_channels = 64, .rows_away = true},
+    {.streamed = true, .chunk_rows = 128, .plane_channels = 64, .logits_remade = true},
+    {.streamed = true, .chunk_rows = 64, .logits_remade = true, .rows_away = true, .samples_at_once = 1},
+    {.streamed = true, .chunk_rows = 64, .plane_channels = 64, .logits_remade = true, .rows_away = true, .logits_by_block = true}};
 
 static void check_plans_apart(nf_model *on, const int *sizes, int n_sizes) {
   nf_model *before = model;
@@ -151,12 +156,14 @@ TEST(plans_give_the_same_bits_on_a_device_with_its_own_memory) {
   CHECK(diffusion_borrows(apart, &plans_apart[3]));
   CHECK(!diffusion_borrows(apart, &plans_apart[2]));
   CHECK(!diffusion_borrows(model, &plans_apart[3]));
+  CHECK(trunk_streams(apart, &plans_apart[5]) && !trunk_streams(model, &plans_apart[5]) && !trunk_streams(apart, &plans_apart[4]));
   static const int sizes[] = {33, 130};
   apart_lent = 0;
   check_plans_apart(apart, sizes, 2);
   // A size: under three plans the sum over two templates and an absent one comes back twice within a pass and once at its
   // end, in two passes; under two the pair does, for the confidence and the arrays.
   CHECK_INT(apart_lent, 2 * (3 * 2 * 3 + 2 * 2));
+  CHECK_INT(apart_host_bytes, 0);
   // Near the CPU's, which has no bf16.
   outcome floats, rounded;
   REQUIRE_OK(run_with(33, true, NULL, NULL, &floats));
@@ -169,6 +176,56 @@ TEST(plans_give_the_same_bits_on_a_device_with_its_own_memory) {
   if (!(error > 1e-4 && error < 5e-2)) test_fail(__FILE__, __LINE__, "the pair's error is %.2g", error);
   free_outcome(&floats);
   free_outcome(&rounded);
+  model_free(apart);
+}
+
+// What a streamed run takes of the host's memory is what its dry runs count: the pair, and what the greatest stage works in.
+TEST(memory_away_is_what_was_counted) {
+  if (!ready()) return;
+  nf_model *apart, *before = model;
+  REQUIRE_OK(model_create_on(weights, apart_ops(), &apart));
+  const int64_t n = 70, c_z = model_dimensions(model)->c_z, n_bins = tensor_last(model->distogram);
+  model = apart;
+  for (size_t p = 0; p < sizeof plans_apart / sizeof *plans_apart; p++) {
+    const memory_plan *plan = &plans_apart[p];
+    if (!plan->streamed) continue;
+    outcome o;
+    apart_host_peak = 0;
+    REQUIRE_OK(run_with((int)n, true, plan, NULL, &o));
+    const model_inputs inputs = inputs_dry(n, o.batch.n_slot, o.batch.n_subset, 32, 128, 4);
+    const int64_t trunk = trunk_count(apart, plan, &inputs, 4).away_bytes, distogram = distogram_count(apart, plan, n).away_bytes,
+                  diffusion = diffusion_count(apart, plan, &inputs, SAMPLES).away_bytes,
+                  confidence = confidence_count(apart, plan, &inputs).away_bytes, stages[] = {trunk, distogram, diffusion, confidence};
+    int64_t most = 0;
+    for (int i = 0; i < 4; i++) most = stages[i] > most ? stages[i] : most;
+    CHECK_INT(apart_host_peak, most + n * n * c_z * 2);
+    // Two tensors of the template embedder; logits; rows of two bytes; the sample's pair and its PAE's or PDE's logits.
+    CHECK(trunk >= 2 * n * n * apart->c_template * 2 && distogram >= n * n * n_bins * 4 && confidence >= n * n * (c_z * 2 + n_bins * 4));
+    CHECK(plan->rows_away ? diffusion >= n * n * apart->c_cond_pair * 2 : diffusion == 0);
+    free_outcome(&o);
+    CHECK_INT(apart_host_bytes, 0);
+  }
+  model = before;
+  model_free(apart);
+}
+
+TEST(memory_away_may_be_refused) {
+  if (!ready()) return;
+  nf_model *apart, *before = model;
+  REQUIRE_OK(model_create_on(weights, apart_ops(), &apart));
+  const memory_plan plan = {.streamed = true, .chunk_rows = 64, .logits_remade = true, .rows_away = true};
+  const int64_t pair = trunk_pair_bytes(apart, 33);
+  model = apart;
+  outcome o;
+  for (int i = 0; i < 2; i++) {
+    apart_host_most = i == 0 ? pair - 1 : pair + 4096;
+    CHECK_INT(run_with(33, true, &plan, NULL, &o), NF_MEMORY);
+    CHECK(strstr(nf_message(), i == 0 ? "page-locked memory for the representation of 33 tokens" : "page-locked memory for pair tensors") != NULL);
+    free_outcome(&o);
+    CHECK_INT(apart_host_bytes, 0);
+  }
+  apart_host_most = INT64_MAX;
+  model = before;
   model_free(apart);
 }
 
@@ -187,25 +244,57 @@ TEST(plans_of_a_device_with_its_own_memory) {
   CHECK(strcmp(plan.mode, "resident") == 0);
   CHECK(plan.peak.device > least.peak.device);
   int64_t resident = plan.peak.device, host = plan.peak.host, last = resident + 1;
-  bool offloaded = false;
-  for (int step = 0; step <= 20; step++) {
-    ceiling.device = resident - (resident - least.peak.device) * step / 20;
+  // Rank of the ways: resident, chunked, offloaded, streamed.
+  int rank = 0;
+  int64_t host_streamed = 0, rows = size.n_token;
+  enum { STEPS_DOWN = 40 };
+  for (int step = 0; step <= STEPS_DOWN; step++) {
+    ceiling.device = resident - (resident - least.peak.device) * step / STEPS_DOWN;
     REQUIRE_OK(model_plan(apart, &size, &ceiling, "job", &plan));
     CHECK(plan.peak.device <= ceiling.device && plan.peak.device <= last);
     last = plan.peak.device;
     bool waits = plan.memory.pair_lent || plan.memory.sum_away;
-    CHECK((strcmp(plan.mode, "offloaded") == 0) == waits);
-    if (waits && !offloaded) CHECK(plan.peak.host > host);
-    offloaded = offloaded || waits;
+    static const char *const modes[] = {"resident", "chunked", "offloaded", "streamed"};
+    int now = plan.memory.streamed ? 3 : waits ? 2 : plan.memory.chunk_rows || plan.memory.samples_at_once ? 1 : 0;
+    CHECK_STR(plan.mode, modes[now]);
+    CHECK(now >= rank && !(waits && plan.memory.streamed));
+    if (now == 2) CHECK(plan.peak.host > host);
+    if (now == 3) {
+      CHECK(plan.memory.chunk_rows >= 64 && plan.memory.chunk_rows <= rows && plan.trunk.host >= host + trunk_pair_bytes(apart, size.n_token));
+      rows = plan.memory.chunk_rows;
+      if (!host_streamed) host_streamed = plan.peak.host;
+      CHECK(plan.peak.host >= host_streamed);
+    }
+    rank = now;
   }
-  CHECK(offloaded && last == least.peak.device);
+  CHECK(rank == 3 && last == least.peak.device && rows == 64 && plan.memory.rows_away);
+  // Nothing is streamed into memory that the host has not.
+  ceiling.host = plan.peak.host;
+  REQUIRE_OK(model_plan(apart, &size, &ceiling, "job", &plan));
+  ceiling.host = plan.peak.host - 1, ceiling.host_limit = "the machine";
+  CHECK_INT(model_plan(apart, &size, &ceiling, "job", &plan), NF_MEMORY);
+  CHECK(strstr(nf_message(), "host memory") && strstr(nf_message(), "pieces of their pair tensors") && strstr(nf_message(), "the machine has"));
+  ceiling.host_limit = "--host_memory_gib";
+  CHECK_INT(model_plan(apart, &size, &ceiling, "job", &plan), NF_MEMORY);
+  CHECK(strstr(nf_message(), "host memory") && strstr(nf_message(), "--host_memory_gib") && strstr(nf_message(), "raise it"));
+  ceiling.host = 0;
   // Never, and always.
   ceiling.offload = OFFLOAD_OFF;
   CHECK_INT(model_plan(apart, &size, &ceiling, "job", &plan), NF_MEMORY);
-  CHECK(!plan.memory.pair_lent && !plan.memory.sum_away);
+  CHECK(!plan.memory.pair_lent && !plan.memory.sum_away && !plan.memory.streamed);
+  CHECK(strstr(nf_message(), "GPU memory") && strstr(nf_message(), "leave --offload=auto"));
+  ceiling.device = 1;
+  CHECK_INT(model_plan(apart, &size, &ceiling, "job", &plan), NF_MEMORY);
+  CHECK(strstr(nf_message(), "GPU memory") && !strstr(nf_message(), "--offload"));
   ceiling = (memory_ceiling){.offload = OFFLOAD_HOST};
   REQUIRE_OK(model_plan(apart, &size, &ceiling, "job", &plan));
-  CHECK(plan.memory.pair_lent && plan.memory.sum_away && strcmp(plan.mode, "offloaded") == 0);
+  CHECK(plan.memory.streamed && plan.memory.logits_remade && plan.memory.rows_away && plan.memory.chunk_rows > 64);
+  CHECK_STR(plan.mode, "streamed");
+  // What is saved of the trunk passes through the host as floats.
+  host = plan.trunk.host;
+  size.saves_trunk = true;
+  REQUIRE_OK(model_plan(apart, &size, &ceiling, "job", &plan));
+  CHECK_INT(plan.trunk.host - host, (int64_t)size.n_token * size.n_token * model_dimensions(model)->c_z * 4);
   model_free(apart);
 }
 
@@ -266,7 +355,8 @@ static bool restore(void *context, stage_state *s) {
   return true;
 }
 
-static void check_goes_on(const memory_plan *plan) {
+// Left under one plan, and taken up under another.
+static void check_goes_on(const memory_plan *plan, const memory_plan *later) {
   outcome whole, pieces;
   memory_keeper counter = {.stop_at = -1};
   REQUIRE_OK(run(33, plan, &(nf_keeper){&counter, restore, wanted, keep}, &whole));
@@ -280,7 +370,7 @@ static void check_goes_on(const memory_plan *plan) {
     free_outcome(&pieces);
     k.stop_at = -1;
     int before = k.asked;
-    REQUIRE_OK(run(33, plan, &keeper, &pieces));
+    REQUIRE_OK(run(33, later, &keeper, &pieces));
     CHECK_INT(k.asked, counter.asked);  // nothing was done twice, nothing left out
     CHECK(before == stop);
     check_same(&whole, &pieces, "taken up again");
@@ -297,11 +387,18 @@ static void check_goes_on(const memory_plan *plan) {
 
 TEST(stages_go_on_where_they_were_left) {
   if (!ready()) return;
-  check_goes_on(&(memory_plan){.samples_at_once = 2});
+  const memory_plan plain = {.samples_at_once = 2};
+  check_goes_on(&plain, &plain);
   nf_model *on_cpu = model, *apart;
   REQUIRE_OK(model_create_on(weights, apart_ops(), &apart));
   model = apart;
-  check_goes_on(&(memory_plan){.samples_at_once = 2, .pair_lent = true, .logits_remade = true, .sum_away = true});
+  const memory_plan offloaded = {.samples_at_once = 2, .pair_lent = true, .logits_remade = true, .sum_away = true},
+                    streamed = {.samples_at_once = 2, .streamed = true, .chunk_rows = 64, .logits_remade = true, .rows_away = true};
+  check_goes_on(&offloaded, &offloaded);
+  check_goes_on(&streamed, &streamed);
+  check_goes_on(&streamed, &plain);
+  check_goes_on(&plain, &streamed);
+  CHECK_INT(apart_host_bytes, 0);
   model = on_cpu;
   model_free(apart);
 }

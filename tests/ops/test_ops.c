@@ -78,23 +78,34 @@ typedef void (*op_call)(nf_context *context, void *args, nf_tensor x);
 // How a GPU runs a case: products in TF32 or bf16, and what is narrow held in float or bf16. One bit each.
 enum { TF32 = 1 << 0, BF16 = 1 << 1, TF32_NARROW = 1 << 2, BF16_NARROW = 1 << 3, N_MODES = 4 };
 
-// The op on the GPU, with every array of its arguments replaced by a copy there. Run twice, and in pieces of two sizes: all
-// must agree in all bits, and none may write behind the result. `narrow`: copies of what was drawn as narrow are bf16;
-// x.narrow: so is the result there.
-static void run_on_gpu(op_call call, const void *args, size_t args_size, bool reduced, bool narrow, nf_tensor x, nf_tensor result,
-                       int64_t *ret_flops) {
-  enum { PIECES = 3, RUNS = PIECES + 1, GUARD = 256 };
-  static const int64_t chunk_rows[PIECES] = {0, 24, 64};
+// Are tensors that may be away so now? Ops' callers ask, for those that they take of the context.
+static bool streamed;
+
+// The op on the GPU, with every array of its arguments replaced by a copy there. Run twice, in pieces of two sizes, and if
+// `stream` with its result and what is narrow of its arguments in the host's memory: all must agree in all bits, and none may
+// write behind the result. `narrow`: copies of what was drawn as narrow are bf16; x.narrow: so is the result there.
+static void run_on_gpu(op_call call, const void *args, size_t args_size, bool reduced, bool narrow, bool stream, nf_tensor x,
+                       nf_tensor result, int64_t *ret_flops) {
+  static const struct {
+    int64_t chunk_rows;
+    int plane_channels;
+    bool away;
+  } runs[] = {{0, 0, false}, {0, 0, false}, {24, 0, false}, {64, 0, false}, {0, 64, true}, {24, 0, true}, {64, 64, true}};
+  enum { RUNS = sizeof runs / sizeof *runs, RESIDENT_RUNS = 4, GUARD = 256 };
   const nf_ops *ops = gpu();
-  nf_context dry[PIECES];
-  for (int i = 0; i < PIECES; i++) {
+  const int n_runs = stream ? RUNS : RESIDENT_RUNS;
+  nf_context dry[RUNS];
+  for (int i = 0; i < n_runs; i++) {
     dry[i] = context_dry(ops);
     dry[i].reduced = reduced;
-    dry[i].chunk_rows = chunk_rows[i];
+    dry[i].chunk_rows = runs[i].chunk_rows;
+    dry[i].plane_channels = runs[i].plane_channels;
   }
-  uintptr_t words[256];
-  NF_ASSERT(args_size <= sizeof words);
-  memcpy(words, args, args_size);
+  uintptr_t words[2][256];  // of resident runs, and of those that are away
+  void *away_copies[64] = {0};
+  NF_ASSERT(args_size <= sizeof words[0]);
+  memcpy(words[0], args, args_size);
+  memcpy(words[1], args, args_size);
   for (int i = 0; i < n_drawn; i++) {
     bool halved = narrow && drawn[i].narrow;
     nf_tensor copied = tensor_1(NULL, (int64_t)(drawn[i].bytes / sizeof(float)));
@@ -102,53 +113,80 @@ static void run_on_gpu(op_call call, const void *args, size_t args_size, bool re
     drawn[i].copy = copied.data = ops->allocate(halved ? (size_t)tensor_bytes(copied) : drawn[i].bytes);
     if (halved) context_upload_to(&dry[0], copied, drawn[i].host);
     else ops->upload(drawn[i].copy, drawn[i].host, drawn[i].bytes);
-    for (size_t w = 0; w < args_size / sizeof *words; w++) {
-      if (words[w] != (uintptr_t)drawn[i].host) continue;
-      words[w] = (uintptr_t)drawn[i].copy;
-      if (!halved) continue;
-      nf_tensor t;  // only tensors are narrow, and they begin with this word
-      memcpy(&t, words + w, sizeof t);
-      t.narrow = true;
-      memcpy(words + w, &t, sizeof t);
+    if (halved && stream) {
+      away_copies[i] = copied.data = ops->host_allocate((size_t)tensor_bytes(copied));
+      context_upload_to(&dry[0], copied, drawn[i].host);
+    }
+    for (size_t w = 0; w < args_size / sizeof **words; w++) {
+      if (words[0][w] != (uintptr_t)drawn[i].host) continue;
+      for (int k = 0; k < 2; k++) {
+        words[k][w] = (uintptr_t)(k && away_copies[i] ? away_copies[i] : drawn[i].copy);
+        if (!halved) continue;
+        nf_tensor t;  // only tensors are narrow, and they begin with this word
+        memcpy(&t, words[k] + w, sizeof t);
+        t.narrow = true;
+        t.away = k && away_copies[i];
+        memcpy(words[k] + w, &t, sizeof t);
+      }
     }
   }
-  size_t bytes = (size_t)tensor_count(x) * sizeof(float), peak = 0;
-  nf_tensor there = x;
-  there.data = ops->allocate((size_t)tensor_bytes(there) + GUARD);
-  for (int i = 0; i < PIECES; i++) {
-    call(&dry[i], words, there);
+  size_t bytes = (size_t)tensor_count(x) * sizeof(float), peak = 0, host_peak = 0;
+  nf_tensor there[2] = {x, x};
+  there[0].data = ops->allocate((size_t)tensor_bytes(x) + GUARD);
+  there[1].data = stream ? ops->host_allocate((size_t)tensor_bytes(x) + GUARD) : NULL;
+  there[1].away = true;
+  for (int i = 0; i < n_runs; i++) {
+    streamed = runs[i].away;
+    call(&dry[i], words[runs[i].away], there[runs[i].away]);
     if (dry[i].peak > peak) peak = dry[i].peak;
+    if (dry[i].host_peak > host_peak) host_peak = dry[i].host_peak;
   }
-  char *memory = ops->allocate(peak), *poison = nf_alloc(peak + 1), guard[GUARD];
+  char *memory = ops->allocate(peak), *host = stream ? ops->host_allocate(host_peak + 1) : NULL,
+       *poison = nf_alloc((peak > host_peak ? peak : host_peak) + 1), guard[GUARD];
   float *again = nf_alloc(bytes);
-  for (int run = 0; run < RUNS; run++) {
-    const nf_context *counted = &dry[run ? run - 1 : 0];
-    memset(poison, run ? 0xff : 0x7f, peak);
+  for (int run = 0; run < n_runs; run++) {
+    const nf_context *counted = &dry[run];
+    const nf_tensor to = there[runs[run].away];
+    memset(poison, run ? 0xff : 0x7f, peak > host_peak ? peak : host_peak);
     ops->upload(memory, poison, peak);
+    if (host) ops->upload(host, poison, host_peak);
     memset(guard, 0x5a, GUARD);
-    ops->upload(tensor_at(there, tensor_count(there)), guard, GUARD);
+    ops->upload(tensor_at(to, tensor_count(to)), guard, GUARD);
     nf_context context = context_create(ops, memory, peak);
-    context_upload_to(&context, there, x.data);
+    context_upload_to(&context, to, x.data);
     context.reduced = reduced;
     context.chunk_rows = counted->chunk_rows;
-    call(&context, words, there);
-    context_download(&context, run ? again : result.data, there);
-    ops->download(guard, tensor_at(there, tensor_count(there)), GUARD);
+    context.plane_channels = counted->plane_channels;
+    context.host = host, context.host_size = host_peak;
+    streamed = runs[run].away;
+    call(&context, words[streamed], to);
+    context_download(&context, run ? again : result.data, to);
+    ops->download(guard, tensor_at(to, tensor_count(to)), GUARD);
     for (int i = 0; i < GUARD; i++)
       if (guard[i] != 0x5a) {
-        test_fail(__FILE__, __LINE__, "byte %d behind the result was written", i);
+        test_fail(__FILE__, __LINE__, "run %d: byte %d behind the result was written", run, i);
         break;
       }
     CHECK_INT(context.peak, counted->peak);
     CHECK_INT(context.used, 0);
+    CHECK_INT(context.host_peak, counted->host_peak);
+    CHECK_INT(context.host_used, 0);
     *ret_flops = context.flops;
     if (run && memcmp(again, result.data, bytes) != 0)
-      test_fail(__FILE__, __LINE__, "run %d, in pieces of %lld rows, gives other bits: by %.2g", run,
-                (long long)counted->chunk_rows, test_relative_l2(again, result.data, tensor_count(x)));
+      test_fail(__FILE__, __LINE__, "run %d, in pieces of %lld rows%s, gives other bits: by %.2g", run,
+                (long long)counted->chunk_rows, streamed ? ", away" : "", test_relative_l2(again, result.data, tensor_count(x)));
   }
-  for (int i = 0; i < n_drawn; i++) ops->release(drawn[i].copy);
-  ops->release(there.data);
+  streamed = false;
+  for (int i = 0; i < n_drawn; i++) {
+    ops->release(drawn[i].copy);
+    if (away_copies[i]) ops->host_release(away_copies[i]);
+  }
+  ops->release(there[0].data);
   ops->release(memory);
+  if (stream) {
+    ops->host_release(there[1].data);
+    ops->host_release(host);
+  }
   free(poison);
   free(again);
 }
@@ -161,8 +199,9 @@ static double norm_of(const float *values, int64_t n) {
 
 // Runs one op on the plain loops, the CPU and, if there is one, a GPU, in `modes`; x is what it changes. The dry pass must
 // have counted the very bytes that the run takes. exact: the op makes no products that a GPU would make in less than fp32.
+// Runs in narrow modes are streamed as well, and if `stream` all others.
 static void compare_all(const char *what, nf_arena *arena, op_call call, void *args, size_t args_size, nf_tensor x, int modes,
-                        bool exact) {
+                        bool exact, bool stream) {
   nf_tensor results[2];
   int64_t flops[2];
   // Where the plain loops would keep a GPU waiting for seconds, the CPU's fast op is the truth: smaller cases test it.
@@ -202,7 +241,7 @@ static void compare_all(const char *what, nf_arena *arena, op_call call, void *a
       bool reduced = 1 << mode & (BF16 | BF16_NARROW), narrowed = 1 << mode & (TF32_NARROW | BF16_NARROW);
       nf_tensor result = copy(arena, x), from = x;
       from.narrow = narrowed && narrow_x;
-      run_on_gpu(call, args, args_size, reduced, narrowed, from, result, &flops[1]);
+      run_on_gpu(call, args, args_size, reduced, narrowed, narrowed || stream, from, result, &flops[1]);
       CHECK_INT(flops[0], flops[1]);
       // Of what the op adds, not of what it adds to.
       for (int64_t i = 0; i < n; i++) {
@@ -226,11 +265,11 @@ static void compare_all(const char *what, nf_arena *arena, op_call call, void *a
 }
 // Where a float tensor, and where a narrow one, is what the network has.
 #define compare(what, arena, call, args, x) \
-  compare_all(what, arena, call, args, sizeof *(args), x, TF32 | BF16, false)
+  compare_all(what, arena, call, args, sizeof *(args), x, TF32 | BF16, false, false)
 #define compare_narrow(what, arena, call, args, x) \
-  compare_all(what, arena, call, args, sizeof *(args), x, TF32 | BF16_NARROW, false)
+  compare_all(what, arena, call, args, sizeof *(args), x, TF32 | BF16_NARROW, false, false)
 #define compare_exact(what, arena, call, args, x, modes) \
-  compare_all(what, arena, call, args, sizeof *(args), x, modes, true)
+  compare_all(what, arena, call, args, sizeof *(args), x, modes, true, false)
 
 // What floats become in bf16, to the nearest and of two equally near to the even one; the same values come back.
 TEST(narrow_copies) {
@@ -356,35 +395,41 @@ TEST(linear_of_narrow) {
       if (form == ADDED) a.relu_input = a.add = true;
       if (form == IN_PLACE) compare_narrow("linear in place", arena, call_linear_in_place, &a, y);
       else if (form != AS_IT_IS) compare_narrow("linear of narrow", arena, call_linear, &a, y);
-      else compare_all("linear of narrow", arena, call_linear, &a, sizeof a, y, TF32 | TF32_NARROW | BF16_NARROW, false);
+      else compare_all("linear of narrow", arena, call_linear, &a, sizeof a, y, TF32 | TF32_NARROW | BF16_NARROW, false, false);
       nf_arena_free(arena);
     }
 }
 
-// y: the layers' results one after another.
+// Layers of one block or two; the arguments hold them, so that a GPU finds its copies of them.
+typedef struct {
+  nf_tensor x;
+  int n_blocks, n;
+  linear_layer layers[10];
+} linears_arguments;
 static void call_linears(nf_context *context, void *args, nf_tensor y) {
-  op_linears a = *(op_linears *)args;
-  for (int i = 0; i < a.n; i++) a.layers[i].y = tensor_slice(y, i);
-  context->ops->linears(context, &a);
+  const linears_arguments *a = args;
+  OP(context, linears, .x = a->x, .n_blocks = a->n_blocks, .n = a->n, .layers = a->layers, .y = y);
 }
 TEST(linears) {
   static const int sizes[][3] = {{1, 1, 4}, {13, 31, 17}, {1, 128, 128}, {127, 128, 128}, {129, 256, 384}, {41, 768, 384}, {1500, 768, 128}};
-  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-    int64_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
-    if (m > 1000 && !gpu()) continue;
-    nf_arena *arena = nf_arena_create();
-    op_linears a = {.x = draw(arena, 1, 0.1f, 1, 2, m, k, 1, 1), .n = 5};
-    for (int i = 0; i < a.n; i++) {
-      linear_layer *l = &a.layers[i];
-      uint32_t seed = (uint32_t)(2 + 3 * i);
-      l->w = draw_weight(arena, seed, k, 2, k, n, 1);
-      if (i != 1) l->scale = draw(arena, seed + 1, 1, 0.2f, 1, k, 1, 1, 1);
-      if (i % 2 == 0) l->bias = draw(arena, seed + 2, 0, 1, 1, n, 1, 1, 1);
-      l->sigmoid_output = i >= 3;
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+    for (int form = 0; form < 3; form++) {  // two blocks; one, all of whose layers read the norm; one, none of whose does
+      int64_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
+      if (m > 1000 && !gpu()) continue;
+      nf_arena *arena = nf_arena_create();
+      linears_arguments a = {.x = draw(arena, 1, 0.1f, 1, 2, m, k, 1, 1), .n_blocks = form == 0 ? 2 : 1, .n = form == 0 ? 5 : 2};
+      int scaled = form == 0 ? 3 : form == 1 ? 2 : 0;
+      for (int i = 0; i < a.n_blocks * a.n; i++) {
+        linear_layer *l = &a.layers[i];
+        uint32_t seed = (uint32_t)(2 + 3 * i);
+        l->w = draw_weight(arena, seed, k, 2, k, n, 1);
+        if (i % a.n < scaled) l->scale = draw(arena, seed + 1, 1, 0.2f, 1, k, 1, 1, 1);
+        if (i % 3 == 0) l->bias = draw(arena, seed + 2, 0, 1, 1, n, 1, 1, 1);
+        l->sigmoid_output = i % 4 >= 2;
+      }
+      compare("linears", arena, call_linears, &a, draw(arena, 99, 0, 1, 3, a.n_blocks * a.n, m, n, 1));
+      nf_arena_free(arena);
     }
-    compare("linears", arena, call_linears, &a, draw(arena, 99, 0, 1, 3, a.n, m, n, 1));
-    nf_arena_free(arena);
-  }
 }
 
 static void call_transition(nf_context *context, void *args, nf_tensor x) {
@@ -414,7 +459,7 @@ TEST(transition) {
       if (conditional) compare("transition", arena, call_transition, &a, x);
       else
         compare_all("transition", arena, call_transition, &a, sizeof a, narrow(arena, x),
-                    TF32 | BF16_NARROW | (c == 64 || c == 128 ? 0 : BF16), false);
+                    TF32 | BF16_NARROW | (c == 64 || c == 128 ? 0 : BF16), false, false);
       nf_arena_free(arena);
     }
 }
@@ -465,6 +510,47 @@ TEST(triangle_attention) {
                                  .wg = draw_weight(arena, 8, c, 2, h * d, c, 1),
                                  .wo = draw_weight(arena, 9, c, 2, h * d, c, 1), .ending = ending};
       compare_narrow("triangle_attention", arena, call_triangle_attention, &a, narrow(arena, draw(arena, 10, 0, 1, 3, n, n, c, 1)));
+      nf_arena_free(arena);
+    }
+}
+
+// Larger than the other cases, for which a GPU's own library may multiply pieces otherwise than the whole; the same bits in pieces
+// and streamed, no truth beside them.
+TEST(streamed_triangles) {
+  if (!gpu() || !(gpu()->narrow && gpu()->narrow())) return;
+  static const int sizes[][2] = {{521, 128}, {391, 64}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+    for (int form = 0; form < 5; form++) {
+      nf_arena *arena = nf_arena_create();
+      int64_t n = sizes[s][0], c = sizes[s][1], h = 4, flops = 0;
+      nf_tensor x = tensor_3(nf_arena_alloc(arena, (size_t)(n * n * c) * sizeof(float)), n, n, c), result = x;
+      uint32_t state = 1;
+      for (int64_t i = 0; i < n * n * c; i++) {
+        state = state * 1664525u + 1013904223u;
+        x.data[i] = (float)(state >> 24) / 64 - 2;
+      }
+      result.data = nf_arena_alloc(arena, (size_t)(n * n * c) * sizeof(float));
+      x.narrow = true;
+      op_norm norm = draw_norm(arena, 1, c), center = draw_norm(arena, 3, c);
+      nf_tensor mask = draw_mask(arena, 5, n);
+      if (form < 2) {
+        op_triangle_multiply a = {.mask = mask, .norm = norm, .norm_center = center,
+                                  .w_gate = draw_weight(arena, 6, c, 2, c, 2 * c, 1), .w_projection = draw_weight(arena, 7, c, 2, c, 2 * c, 1),
+                                  .w_gating = draw_weight(arena, 8, c, 2, c, c, 1), .w_out = draw_weight(arena, 9, c, 2, c, c, 1),
+                                  .outgoing = form == 0};
+        run_on_gpu(call_triangle_multiply, &a, sizeof a, true, true, true, x, result, &flops);
+      } else if (form < 4) {
+        op_triangle_attention a = {.mask = mask, .norm = norm, .w_bias = draw_weight(arena, 4, c, 2, c, h, 1),
+                                   .wq = draw_weight(arena, 5, c, 3, h, c / h, c), .wk = draw_weight(arena, 6, c, 3, h, c / h, c),
+                                   .wv = draw_weight(arena, 7, c, 3, c, h, c / h), .wg = draw_weight(arena, 8, c, 2, c, c, 1),
+                                   .wo = draw_weight(arena, 9, c, 2, c, c, 1), .ending = form == 3};
+        run_on_gpu(call_triangle_attention, &a, sizeof a, true, true, true, x, result, &flops);
+      } else {
+        op_transition a = {.norm = norm, .w1 = draw_weight(arena, 1, c, 2, c, 8 * c, 1), .w2 = draw_weight(arena, 2, 4 * c, 2, 4 * c, c, 1)};
+        run_on_gpu(call_transition, &a, sizeof a, true, true, true, x, result, &flops);
+      }
+      CHECK(test_relative_l2(result.data, x.data, n * n * c) > 0.01);
+      n_drawn = 0;
       nf_arena_free(arena);
     }
 }
@@ -533,19 +619,20 @@ static nf_tensor kept_rows_logits(nf_context *context, const op_pair_logits *log
   op_pair_logits a = *logits;
   int64_t c = a.x.shape[3], m = tensor_rows(a.x), own = context->ops->kept_rows(c);
   if (own > 0) {
-    nf_tensor rows = CONTEXT_2(context, m, own);
+    nf_tensor rows = streamed ? context_away(context, false, 2, m, own, 1, 1) : CONTEXT_2(context, m, own);
     OP(context, keep_rows, .x = tensor_2(a.x.data, m, c), .out = rows);
     a.kept_rows = true;
-    a.x = tensor_4(rows.data, 1, a.x.shape[1], a.x.shape[2], own);
+    a.x = tensor_shaped(rows, 4, 1, a.x.shape[1], a.x.shape[2], own);
   }
   a.out = out;
   context->ops->pair_logits(context, &a);
   return out;
 }
 static void call_kept_rows(nf_context *context, void *args, nf_tensor out) {
-  size_t mark = context_here(context);
+  size_t mark = context_here(context), away = context_away_here(context);
   kept_rows_logits(context, args, out);
   context_reset(context, mark);
+  context_away_reset(context, away);
 }
 TEST(kept_rows) {
   // Queries, keys, channels, all heads, the first wanted, how many.
@@ -557,7 +644,8 @@ TEST(kept_rows) {
     op_pair_logits a = {.x = draw(arena, 1, 0.5f, 3, 4, 1, q, k, c), .w = draw_weight(arena, 2, c, 2, c, all, 1),
                         .norm.scale = draw(arena, 3, 1, 0.3f, 1, c, 1, 1, 1), .first_head = sizes[s][4],
                         .n_head = sizes[s][5]};
-    compare("pair_logits of kept rows", arena, call_kept_rows, &a, draw(arena, 4, 9, 1, 4, 1, h, k, q));
+    compare_all("pair_logits of kept rows", arena, call_kept_rows, &a, sizeof a, draw(arena, 4, 9, 1, 4, 1, h, k, q), TF32 | BF16, false,
+                true);
     nf_arena_free(arena);
   }
 }
@@ -879,6 +967,29 @@ TEST(template_embed) {
   }
 }
 
+// The expectation of a head's logits: those become symmetric, here what is compared, and the last bin's logits the expectations.
+static void call_expectation(nf_context *context, void *args, nf_tensor logits) {
+  op_expectation a = *(op_expectation *)args;
+  size_t mark = context_here(context);
+  int64_t m = tensor_rows(logits);
+  a.logits = logits;
+  a.out[0] = CONTEXT_1(context, m);
+  context->ops->expectation(context, &a);
+  OP(context, copy_columns, .x = tensor_as_2(a.out[0], m, 1), .column = tensor_last(logits) - 1, .y = tensor_as_2(logits, m, tensor_last(logits)));
+  context_reset(context, mark);
+}
+TEST(expectation) {
+  static const int sizes[][2] = {{1, 2}, {7, 5}, {33, 64}, {41, 64}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+    for (int symmetric = 0; symmetric < 2; symmetric++) {
+      nf_arena *arena = nf_arena_create();
+      int64_t n = sizes[s][0], bins = sizes[s][1];
+      op_expectation a = {.symmetric = symmetric, .n_outputs = 1, .values = {draw(arena, 1, 3, 2, 1, bins, 1, 1, 1).data}};
+      compare_all("expectation", arena, call_expectation, &a, sizeof a, draw(arena, 2, 0, 4, 3, n, n, bins, 1), TF32 | BF16, true, true);
+      nf_arena_free(arena);
+    }
+}
+
 // Each set of kernels that this processor has, against doubles.
 TEST(kernels) {
   const cpu_kernels *sets[3] = {&cpu_kernels_generic};
@@ -928,4 +1039,3 @@ TEST(kernels) {
     for (int i = 0; i < 101; i++) CHECK_NEAR(x[i], 1 / (1 + exp(-(double)y[i])), 2e-7);
   }
 }
-

@@ -30,7 +30,6 @@ fold() {  # fold DIR FLAGS...
 }
 # The time of writing is in the mmCIF.
 same() { diff -r --exclude=.nativefold -I model_group_name "$dir/whole/demo_5i55" "$dir/$1/demo_5i55"; }
-kept() { ls "$dir/$1/demo_5i55/.nativefold"; }
 
 fold whole
 check "a run without --resume leaves no records" test ! -e "$dir/whole/demo_5i55/.nativefold"

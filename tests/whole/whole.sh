@@ -35,6 +35,9 @@ if [ -f "$build/libnativefold_rdkit.so" ]; then
   # shellcheck disable=SC2086
   check "a feature file folds where nothing is installed" env -i HOME="$dir" "$dir/bare" fold --features="$dir/f.npz" \
     --model_dir=data/demo --output_dir="$dir/c" $few
+  "$nativefold" plan --features="$dir/f.npz" --model_dir=data/demo --device=cpu --offload=host >"$dir/run" 2>&1
+  check "--offload on a CPU is planned" test $? = 0
+  check "with a warning" test "$(grep -c 'offload has no effect: the network runs on the CPU' "$dir/run")" = 1
   atoms() { awk '$1 == "ATOM" {print $4, $11, $12, $13}' "$1"; }
   atoms "$dir/a/demo_5i55/demo_5i55_model.cif" >"$dir/atoms_a"
   atoms "$dir"/c/f/f_model.cif >"$dir/atoms_c"

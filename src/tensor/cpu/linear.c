@@ -216,9 +216,9 @@ CPU_OP(transition) {
 }
 
 CPU_OP(linears) {
-  for (int i = 0; i < a->n; i++) {
+  for (int i = 0; i < a->n_blocks * a->n; i++) {
     const linear_layer *l = &a->layers[i];
     OP(context, linear, .x = a->x, .normalise = tensor_given(l->scale), .norm.scale = l->scale, .w = l->w, .bias = l->bias,
-       .sigmoid_output = l->sigmoid_output, .y = l->y);
+       .sigmoid_output = l->sigmoid_output, .y = tensor_slice(a->y, i));
   }
 }

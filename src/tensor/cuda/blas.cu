@@ -92,11 +92,14 @@ static bool make_plan(const blas_product *p, plan *ret) {
     p_cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &no_parts, sizeof no_parts);
   blas_product whole = *p;
   if (p->whole_m) {
-    whole.m = p->whole_m, whole.n = p->whole_n;
+    whole.m = p->whole_m, whole.n = p->whole_n, whole.batches = p->whole_batches;
     const int64_t row_a = p->a_transposed ? whole.m : whole.k, row_b = p->b_transposed ? whole.k : whole.n;
     whole.ld_a = whole.ld_a > row_a ? whole.ld_a : round_up(row_a, 16);
     whole.ld_b = whole.ld_b > row_b ? whole.ld_b : round_up(row_b, 16);
     whole.ld_c = whole.ld_c > whole.n ? whole.ld_c : round_up(whole.n, 16);
+    whole.batch_a = (p->a_transposed ? whole.k : whole.m) * whole.ld_a;
+    whole.batch_b = (p->b_transposed ? whole.n : whole.k) * whole.ld_b;
+    whole.batch_c = whole.m * whole.ld_c;
   }
   cublasLtMatmulHeuristicResult_t result;
   int found = 0;
@@ -123,7 +126,7 @@ bool blas(const blas_product *p) {
     if (k->m == p->m && k->n == p->n && k->k == p->k && k->batches == p->batches && k->ld_a == p->ld_a && k->ld_b == p->ld_b &&
         k->ld_c == p->ld_c && k->batch_a == p->batch_a && k->batch_b == p->batch_b && k->batch_c == p->batch_c &&
         k->a_transposed == p->a_transposed && k->b_transposed == p->b_transposed && k->bf16 == p->bf16 && k->add == p->add &&
-        k->whole_m == p->whole_m && k->whole_n == p->whole_n)
+        k->whole_m == p->whole_m && k->whole_n == p->whole_n && k->whole_batches == p->whole_batches)
       break;
     i++;
   }

@@ -14,9 +14,9 @@ struct blas_product {
   bool b_transposed;  // B lies as (n, k)
   bool bf16;          // operands and result; else fp32, multiplied in TF32
   bool add;
-  // Where this is a piece of a product: that product's m and n, so that all pieces are made by one algorithm and add up in
-  // one order. 0: m and n.
-  int64_t whole_m = 0, whole_n = 0;
+  // Where this is a piece of a product: that product's m, n and batches, so that all pieces are made by one algorithm and add
+  // up in one order. 0: it is none.
+  int64_t whole_m = 0, whole_n = 0, whole_batches = 0;
 };
 
 // False if the library is absent or does not take this product: then nothing has been done.
@@ -30,5 +30,4 @@ static inline bool blas_rows(int64_t m, int64_t n, int64_t k, const float *a, co
   blas_product p = {m, n, k, 1, a, b, c, k, n, n, 0, 0, 0, false, false, false, add};
   return blas(&p);
 }
-
 #endif

@@ -73,7 +73,7 @@ CUDA_OP(scale) {
   if (a->factor == 1 && !a->add && !tensor_given(a->row_factor) && a->x.narrow == a->y.narrow &&
       tensor_count(a->x) == tensor_count(a->y)) {
     if (a->x.data != a->y.data)
-      CUDA_CHECK(cudaMemcpyAsync(a->y.data, a->x.data, (size_t)tensor_bytes(a->y), cudaMemcpyDeviceToDevice, cuda_stream));
+      CUDA_CHECK(cudaMemcpyAsync(a->y.data, a->x.data, (size_t)tensor_bytes(a->y), cudaMemcpyDefault, cuda_stream));
     return;
   }
   launch_each(tensor_count(a->y),

@@ -9,9 +9,9 @@ bool half_norm_fits(int64_t c) { return c % 128 == 0 && c <= 1024; }
 template <int V>
 struct half_norm_row {
   const float *x, *scale[2], *shift[2];
-  int64_t p;  // rows of scale and shift
-  bool normalise;
-  half *y[2];  // the second: NULL, or for another scale and shift
+  int64_t p;       // rows of scale and shift
+  half *y[2];      // the second: NULL, or for another scale and shift
+  half *as_it_is;  // x alone, or NULL
   __device__ void operator()(int64_t r, int lane) const {
     enum { C = 128 * V };
     float4 v[V];
@@ -22,16 +22,13 @@ struct half_norm_row {
       v[i] = row[32 * i];
       sum += (v[i].x + v[i].y) + (v[i].z + v[i].w);
     }
-    float mean = 0, inverse = 1;
-    if (normalise) {
-      mean = warp_sum(sum) / C;
+    float mean = warp_sum(sum) / C;
 #pragma unroll
-      for (int i = 0; i < V; i++) {
-        float a = v[i].x - mean, b = v[i].y - mean, c = v[i].z - mean, d = v[i].w - mean;
-        square += (a * a + b * b) + (c * c + d * d);
-      }
-      inverse = rsqrtf(warp_sum(square) / C + 1e-5f);
+    for (int i = 0; i < V; i++) {
+      float a = v[i].x - mean, b = v[i].y - mean, c = v[i].z - mean, d = v[i].w - mean;
+      square += (a * a + b * b) + (c * c + d * d);
     }
+    float inverse = rsqrtf(warp_sum(square) / C + 1e-5f);
     int64_t at = p > 1 ? (int64_t)((uint32_t)r % (uint32_t)p) * C : 0;
 #pragma unroll
     for (int form = 0; form < 2; form++) {
@@ -45,30 +42,35 @@ struct half_norm_row {
                            pack_half((v[i].z - mean) * inverse * a.z + b.z, (v[i].w - mean) * inverse * a.w + b.w)};
       }
     }
+    if (as_it_is) {
+      uint2 *to = (uint2 *)(as_it_is + r * C) + lane;
+#pragma unroll
+      for (int i = 0; i < V; i++) to[32 * i] = uint2{pack_half(v[i].x, v[i].y), pack_half(v[i].z, v[i].w)};
+    }
   }
 };
 template <int V>
-static void launch_half_norm(const float *x, int64_t m, const float *scale, const float *shift, int64_t p, bool normalise, half *y) {
-  launch_warps(m, half_norm_row<V>{x, {scale, NULL}, {shift, NULL}, p, normalise, {y, NULL}});
+static void launch_half_norm(const float *x, int64_t m, const float *scale, const float *shift, int64_t p, half *y, half *as_it_is) {
+  launch_warps(m, half_norm_row<V>{x, {scale, NULL}, {shift, NULL}, p, {y, NULL}, as_it_is});
 }
 void half_norm_two(const float *x, int64_t m, const op_condition *first, const op_condition *second, half *y) {
   launch_warps(m, half_norm_row<1>{x, {first->scale.data, second->scale.data}, {first->shift.data, second->shift.data},
-                                   tensor_rows(first->scale), true, {y, y + m * 128}});
+                                   tensor_rows(first->scale), {y, y + m * 128}, NULL});
 }
-void half_norm(const float *x, int64_t m, int64_t c, const op_norm *norm, const op_condition *condition, bool normalise, half *y) {
+void half_norm(const float *x, int64_t m, int64_t c, const op_norm *norm, const op_condition *condition, half *y, half *as_it_is) {
   bool adaptive = condition && tensor_given(condition->scale);
   const float *scale = adaptive ? condition->scale.data : norm ? norm->scale.data : NULL,
               *shift = adaptive ? condition->shift.data : norm ? norm->offset.data : NULL;
   int64_t p = adaptive ? tensor_rows(condition->scale) : 1;
   switch (c / 128) {
-    case 1: return launch_half_norm<1>(x, m, scale, shift, p, normalise, y);
-    case 2: return launch_half_norm<2>(x, m, scale, shift, p, normalise, y);
-    case 3: return launch_half_norm<3>(x, m, scale, shift, p, normalise, y);
-    case 4: return launch_half_norm<4>(x, m, scale, shift, p, normalise, y);
-    case 5: return launch_half_norm<5>(x, m, scale, shift, p, normalise, y);
-    case 6: return launch_half_norm<6>(x, m, scale, shift, p, normalise, y);
-    case 7: return launch_half_norm<7>(x, m, scale, shift, p, normalise, y);
-    default: return launch_half_norm<8>(x, m, scale, shift, p, normalise, y);
+    case 1: return launch_half_norm<1>(x, m, scale, shift, p, y, as_it_is);
+    case 2: return launch_half_norm<2>(x, m, scale, shift, p, y, as_it_is);
+    case 3: return launch_half_norm<3>(x, m, scale, shift, p, y, as_it_is);
+    case 4: return launch_half_norm<4>(x, m, scale, shift, p, y, as_it_is);
+    case 5: return launch_half_norm<5>(x, m, scale, shift, p, y, as_it_is);
+    case 6: return launch_half_norm<6>(x, m, scale, shift, p, y, as_it_is);
+    case 7: return launch_half_norm<7>(x, m, scale, shift, p, y, as_it_is);
+    default: return launch_half_norm<8>(x, m, scale, shift, p, y, as_it_is);
   }
 }
 

@@ -133,23 +133,24 @@ struct pack_transition {
 };
 
 template <int C>
-static void launch_transition(const op_transition *a, int64_t m, int chunks, const bf16 *w) {
+static void launch_transition(const op_transition *a, bf16 *x, int64_t m, int chunks, const bf16 *w) {
   static bool allowed;
   if (!allowed) allow_shared(transition_hopper_kernel<C>, transition_sizes<C>::shared), allowed = true;
   int64_t tiles = ceil_div(m, (int64_t)transition_sizes<C>::ROWS);
   int blocks = hopper_blocks() < tiles ? hopper_blocks() : (int)tiles;
   transition_hopper_kernel<C><<<blocks, 512, transition_sizes<C>::shared, cuda_stream>>>(
-      narrow_data(a->x), (int)m, a->norm.scale.data, a->norm.offset.data, w, chunks);
+      x, (int)m, a->norm.scale.data, a->norm.offset.data, w, chunks);
   CUDA_CHECK(cudaGetLastError());
 }
 
-void hopper_transition(nf_context *context, const op_transition *a) {
-  int64_t c = tensor_last(a->x), n = tensor_count(a->w2) / c, m = tensor_rows(a->x);
-  const bf16 *w = packed_by(context, 3 * c * n, 3 * c * n, a->w1.data,
-                            pack_transition{(int)c, (int)n, a->w1.data, a->w2.data, NULL});
-  if (context->dry) return;
-  if (c == 64) launch_transition<64>(a, m, (int)(n / 32), w);
-  else launch_transition<128>(a, m, (int)(n / 32), w);
+const bf16 *hopper_transition_packed(nf_context *context, const op_transition *a) {
+  int64_t c = tensor_last(a->x), n = tensor_count(a->w2) / c;
+  return packed_by(context, 3 * c * n, 3 * c * n, a->w1.data, pack_transition{(int)c, (int)n, a->w1.data, a->w2.data, NULL});
+}
+void hopper_transition(const op_transition *a, bf16 *x, int64_t m, const bf16 *w) {
+  int64_t c = tensor_last(a->x), n = tensor_count(a->w2) / c;
+  if (c == 64) launch_transition<64>(a, x, m, (int)(n / 32), w);
+  else launch_transition<128>(a, x, m, (int)(n / 32), w);
 }
 
 // Everybody: weights (C, C) as permuted_columns leaves them, times a power of 2, as an operand.

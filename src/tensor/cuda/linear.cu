@@ -133,7 +133,7 @@ static void linear_wide(nf_context *context, const op_linear *a) {
     if (!context->dry) {
       if (a->normalise) norm_rows(a->x.data, m, in, &a->norm, NULL, h, a->relu_input);
       const float *x = a->normalise ? h : a->x.data;
-      bool plain = !to.bias && !to.sigmoid_output && !a->add;
+      bool plain = !to.bias && !to.sigmoid_output && !a->add && !a->y.away;
       gemm_left left = left_rows(x, in);
       left.relu = a->relu_input;
       bool ready = a->normalise || !a->relu_input;  // nothing is left to do before the product
@@ -212,13 +212,13 @@ CUDA_OP(linear) {
 }
 
 CUDA_OP(linears) {
-  NF_ASSERT(!a->x.narrow);
+  NF_ASSERT(!a->x.narrow && !a->y.narrow && a->n <= LINEARS_MOST);
   if (half_linears(context, a)) return;
-  for (int i = 0; i < a->n; i++) {
+  for (int i = 0; i < a->n_blocks * a->n; i++) {
     const linear_layer *l = &a->layers[i];
     op_linear one = {};
     one.x = a->x, one.normalise = tensor_given(l->scale), one.norm.scale = l->scale, one.w = l->w, one.bias = l->bias;
-    one.sigmoid_output = l->sigmoid_output, one.y = l->y;
+    one.sigmoid_output = l->sigmoid_output, one.y = tensor_slice(a->y, i);
     cuda_linear(context, &one);
   }
 }

@@ -51,7 +51,7 @@ enum { ROW = 128 };
 int64_t cuda_kept_rows(int64_t c) { return !cuda_fp32 && c == ROW ? ROW * (int64_t)sizeof(half) / (int64_t)sizeof(float) : 0; }
 CUDA_OP(keep_rows) {
   NF_ASSERT(!a->x.narrow && tensor_last(a->x) == ROW);
-  if (!context->dry) half_norm(a->x.data, tensor_rows(a->x), ROW, NULL, NULL, true, (half *)a->out.data);
+  if (!context->dry) half_norm(a->x.data, tensor_rows(a->x), ROW, NULL, NULL, (half *)a->out.data);
 }
 
 // Products of 32 rows with up to 64 heads: rows come straight from memory into the registers of the matrix units, channels

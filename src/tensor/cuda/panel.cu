@@ -1,6 +1,7 @@
 // The transition of pair and MSA rows: the hidden layer never leaves the registers.
 #include "tensor/cuda/hopper.cuh"
 #include "tensor/cuda/panel.cuh"
+#include "tensor/cuda/staging.cuh"
 
 // Eight warps of 32 rows each. The hidden layer passes in chunks of 32: gate and value columns side by side in w1
 // (chunks, C, 64), rows of w2 (n, C).
@@ -84,26 +85,32 @@ struct hidden_columns {
 };
 
 template <int C>
-static void launch_transition(const op_transition *a, int64_t m, int chunks, const bf16 *w1, const bf16 *w2) {
+static void launch_transition(const op_transition *a, bf16 *x, int64_t m, int chunks, const bf16 *w1, const bf16 *w2) {
   size_t shared = (256 * (C + 8) + 2 * (C * 72 + 32 * (C + 8))) * sizeof(bf16);
   static bool allowed;
   if (!allowed) allow_shared(transition_kernel<C>, shared), allowed = true;
   transition_kernel<C><<<(unsigned)ceil_div(m, 256), 256, shared, cuda_stream>>>(
-      narrow_data(a->x), m, a->norm.scale.data, a->norm.offset.data, w1, w2, chunks);
+      x, m, a->norm.scale.data, a->norm.offset.data, w1, w2, chunks);
   CUDA_CHECK(cudaGetLastError());
 }
 
 void panel_transition(nf_context *context, const op_transition *a) {
-  if (hopper()) {
-    hopper_transition(context, a);
-    return;
-  }
-  int64_t c = tensor_last(a->x), n = tensor_count(a->w2) / c, m = tensor_rows(a->x);
-  const bf16 *w1 = packed(context, c * 2 * n, hidden_columns{c, n}, a->w1.data),
-             *w2 = packed(context, n * c, permuted_columns{c, c, 1}, a->w2.data);
+  int64_t c = tensor_last(a->x), n = tensor_count(a->w2) / c, count = a->x.away ? rows_at_once(context, a->x) : a->x.shape[0],
+          line = tensor_rows(a->x) / a->x.shape[0];
+  const bf16 *w1 = hopper() ? hopper_transition_packed(context, a) : packed(context, c * 2 * n, hidden_columns{c, n}, a->w1.data),
+             *w2 = hopper() ? NULL : packed(context, n * c, permuted_columns{c, c, 1}, a->w2.data);
+  pair_passes x = passes_of(context, a->x, count);
   if (context->dry) return;
-  if (c == 64) launch_transition<64>(a, m, (int)(n / 32), w1, w2);
-  else launch_transition<128>(a, m, (int)(n / 32), w1, w2);
+  pair_tile tile;
+  passes_open(&x);
+  for (passes_begin(&x, false, count); passes_next(&x, &tile);) {
+    int64_t m = tile.count * line;
+    if (hopper()) hopper_transition(a, tile.data, m, w1);
+    else if (c == 64) launch_transition<64>(a, tile.data, m, (int)(n / 32), w1, w2);
+    else launch_transition<128>(a, tile.data, m, (int)(n / 32), w1, w2);
+    passes_put_back(&x);
+  }
+  passes_close(&x);
 }
 
 // See panel_gated_out; a block has 128 rows of a line.

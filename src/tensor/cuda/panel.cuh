@@ -8,7 +8,9 @@
 
 bool panel_transition_fits(int64_t c, int64_t n);  // for a narrow x
 void panel_transition(nf_context *context, const op_transition *a);
-void hopper_transition(nf_context *context, const op_transition *a);  // for the same sizes, where hopper() says yes
+// For the same sizes, where hopper() says yes: the weights (kept, or in scratch; NULL when dry), and m rows of x.
+const bf16 *hopper_transition_packed(nf_context *context, const op_transition *a);
+void hopper_transition(const op_transition *a, bf16 *x, int64_t m, const bf16 *w);
 
 // One warp: rows first .. first + n (a multiple of 8) of a panel, of which `valid` exist and lie `apart`, normalised into h, whose rows
 // are C + 8 apart.

@@ -6,7 +6,7 @@
 
 // q, k, v and gate side by side: (M, 4 heads d). q has its bias, the gate its sigmoid.
 struct put_projections {
-  static const bool pairs = false;
+  static const bool pairs = false, sectors = false;
   half *y;
   const float *bias;
   float factor;  // of the bias; that of q is in its weights
@@ -198,7 +198,7 @@ bool half_attention(nf_context *context, const op_attention *a) {
   char *tiles = kept ? (char *)a->logits.data : scratch<char>(context, n_head * tiled_logits(n));
   if (!context->dry) {
     if (!kept) pack_logits(a->logits.data, a->mask.data, n_head, n, tiles);
-    half_norm(a->x.data, m, c, &a->norm, &a->condition, true, h);
+    half_norm(a->x.data, m, c, &a->norm, &a->condition, h);
     half_gemm(m, 4 * hd, c, h, m, w_in, put_projections{qkvg, a->bq.data, factor, (int)hd});
     if (d == 48) launch_attention<48>(qkvg, samples, n, n_head, (const uint4 *)tiles, o);
     else launch_attention<24>(qkvg, samples, n, n_head, (const uint4 *)tiles, o);
@@ -213,7 +213,7 @@ bool half_attention(nf_context *context, const op_attention *a) {
 // swish(gate) * value, made smaller so that it stays in range.
 static const float hidden_factor = 1.0f / 16;
 struct put_hidden {
-  static const bool pairs = true;
+  static const bool pairs = true, sectors = false;
   half *y;
   int64_t n;
   __device__ void operator()(int row, int column, const float (&v)[2][8]) const {
@@ -233,7 +233,7 @@ bool half_transition(nf_context *context, const op_transition *a) {
   half *h = scratch<half>(context, m * c), *hidden = scratch<half>(context, m * n);
   const half *p1 = half_pack(context, &w1), *p2 = half_pack(context, &w2);
   if (!context->dry) {
-    half_norm(a->x.data, m, c, &a->norm, &a->condition, true, h);
+    half_norm(a->x.data, m, c, &a->norm, &a->condition, h);
     half_gemm(m, 2 * n, c, h, m, p1, put_hidden{hidden, n});
     half_gemm(m, c, n, hidden, m, p2, half_add(a->x.data, c, &a->condition, 1 / hidden_factor));
   }
@@ -243,60 +243,61 @@ bool half_transition(nf_context *context, const op_transition *a) {
 
 // ---- layers side by side ----
 
+enum { LAYER_BLOCKS = 8 };  // at once
 struct put_layers {
-  static const bool pairs = false;
-  float *y[LINEARS_MOST];
-  const float *bias[LINEARS_MOST];
-  uint32_t sigmoids;  // a bit a layer
-  int out;             // columns of a layer: a multiple of the tile's
+  static const bool pairs = false, sectors = true;
+  float *y;  // (layers, m, out)
+  const float *bias[LAYER_BLOCKS * LINEARS_MOST];
+  uint64_t sigmoids;  // a bit a layer
+  int m, out;         // out: a multiple of the tile's columns
   __device__ void operator()(int row, int column, const float (&v)[2][8]) const {
-    int layer = column / out, at = column % out;
+    int layer = column / out, first = column % out, at[2] = {sector_first(first), sector_second(first)};
     bool curved = sigmoids >> layer & 1;
     const float *b = bias[layer];
-    float *to = y[layer] + (int64_t)row * out + at;
+    float *to = y + ((int64_t)layer * m + row) * out;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-      int further = i / 2 * 32 + i % 2 * 4;
+      int l = at[i % 2] + i / 2 * 32;
       const float *from = v[i / 2] + i % 2 * 4;
       float4 w = {from[0], from[1], from[2], from[3]};
       if (b) {
-        float4 add = __ldg((const float4 *)(b + at + further));
+        float4 add = __ldg((const float4 *)(b + l));
         w.x += add.x, w.y += add.y, w.z += add.z, w.w += add.w;
       }
       if (curved) w = float4{sigmoid_fast(w.x), sigmoid_fast(w.y), sigmoid_fast(w.z), sigmoid_fast(w.w)};
-      *(float4 *)(to + further) = w;
+      *(float4 *)(to + l) = w;
     }
   }
 };
 
 bool half_linears(nf_context *context, const op_linears *a) {
-  int64_t in = tensor_last(a->x), m = tensor_rows(a->x), out = tensor_count(a->layers[0].w) / in;
+  int64_t in = tensor_last(a->x), m = tensor_rows(a->x), out = tensor_last(a->y);
   if (!half_possible() || !half_norm_fits(in) || out % HALF_TILE != 0 || m > INT32_MAX / 2) return false;
-  // Those of the norm first, then those of x itself, which lies below it.
-  half_weights weights = {};
-  put_layers to = {};
-  int normalised = 0;
-  for (int pass = 0; pass < 2; pass++)
-    for (int i = 0; i < a->n; i++) {
-      const linear_layer *l = &a->layers[i];
-      if (tensor_given(l->scale) != (pass == 0)) continue;
-      if (tensor_count(l->w) != in * out) return false;
-      int at = weights.n_layers++;
-      weights.w[at] = l->w.data, weights.row_scale[at] = pass == 0 ? l->scale.data : NULL, weights.factor[at] = 1;
-      to.y[at] = l->y.data, to.bias[at] = tensor_given(l->bias) ? l->bias.data : NULL;
-      to.sigmoids |= (uint32_t)l->sigmoid_output << at;
-      normalised += pass == 0;
-    }
   context->flops += flops_linears(a);
-  weights.k = in, weights.columns = out;
-  to.out = (int)out;
+  int normalised = 0;  // of each block
+  while (normalised < a->n && tensor_given(a->layers[normalised].scale)) normalised++;
   size_t mark = context_here(context);
-  half *h = scratch<half>(context, 2 * m * in);
-  const half *w = half_pack(context, &weights);
-  if (!context->dry) {
-    if (normalised) half_norm(a->x.data, m, in, NULL, NULL, true, h);
-    if (normalised < a->n) half_norm(a->x.data, m, in, NULL, NULL, false, h + m * in);
-    half_gemm(m, a->n * out, in, h, 2 * m, w, to, normalised * out, m);
+  int forms = normalised < a->n ? 2 : 1;  // x normalised, and as it is below that
+  half *h = scratch<half>(context, forms * m * in);
+  if (!context->dry) half_norm(a->x.data, m, in, NULL, NULL, h, forms > 1 ? h + m * in : NULL);
+  for (int first = 0; first < a->n_blocks; first += LAYER_BLOCKS) {
+    size_t inner = context_here(context);
+    int n_blocks = a->n_blocks - first < LAYER_BLOCKS ? a->n_blocks - first : LAYER_BLOCKS;
+    put_layers to = {tensor_slice(a->y, first * a->n).data, {}, 0, (int)m, (int)out};
+    const half *w[LAYER_BLOCKS];
+    for (int i = 0; i < n_blocks; i++) {
+      half_weights weights = {in, out, a->n, {}, {}, {}, false};
+      for (int l = 0; l < a->n; l++) {
+        const linear_layer *layer = &a->layers[(first + i) * a->n + l];
+        NF_ASSERT(tensor_given(layer->scale) == (l < normalised));
+        weights.w[l] = layer->w.data, weights.row_scale[l] = layer->scale.data, weights.factor[l] = 1;
+        to.bias[i * a->n + l] = layer->bias.data;
+        to.sigmoids |= (uint64_t)layer->sigmoid_output << (i * a->n + l);
+      }
+      w[i] = half_pack(context, &weights);
+    }
+    if (!context->dry) half_gemm_parts<LAYER_BLOCKS>(m, a->n * out, in, h, forms * m, n_blocks, w, to, normalised * out, m);
+    context_reset(context, inner);
   }
   context_reset(context, mark);
   return true;

@@ -3,6 +3,7 @@
 #include "tensor/cuda/gemm.cuh"
 #include "tensor/cuda/hopper.cuh"
 #include "tensor/cuda/panel.cuh"
+#include "tensor/cuda/staging.cuh"
 #include "tensor/cuda/triangle_rows.cuh"
 
 enum { PANEL = 128 };  // rows of a tile
@@ -53,23 +54,23 @@ struct fill_words {
   __device__ void operator()(int64_t i) const { to[i] = value; }
 };
 
-// Tokens j0 .. j0 + 127 of row i of the pair tensor: q, k, v (rows of the range, H, tokens, D; triangle_rows.cuh), or the bias
-// of all heads. w: (3, C, C) with permuted columns, then (C, 16) for the heads' bias.
+// Tokens j0 .. j0 + 127 of row i of the pair tensor, in the range that x is the tile of: q, k, v (rows of the range, H, tokens, D;
+// triangle_rows.cuh), or the bias of all heads. w: (3, C, C) with permuted columns, then (C, 16) for the heads' bias.
 enum part { QKV = 1, BIAS = 2 };
 template <int C, int D, int PARTS>
-__global__ void __launch_bounds__(256, 2) attention_in_kernel(const bf16 *x, row_range range, const float *mask, op_norm norm,
+__global__ void __launch_bounds__(256, 2) attention_in_kernel(pair_tile x, row_range range, const float *mask, op_norm norm,
                                                               const bf16 *w, bf16 *qkv, bias_tiles bias) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   enum { NT = C / 16, H = C / D };
   bf16 *h = panel_memory, *ws = h + PANEL * (C + 8), *wb = ws + C * (C + 8);
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, wm = warp / 2 * 32, wn = warp % 2;
-  int n = range.n, i = blockIdx.x + (PARTS == QKV && !range.ending ? range.first : 0),
-      j0 = blockIdx.y * PANEL + (PARTS == QKV && range.ending ? range.first : 0);
+  int n = range.n, i = blockIdx.x + (range.ending ? 0 : range.first), j0 = blockIdx.y * PANEL + (range.ending ? range.first : 0),
+      end = range.ending ? range.first + range.rows : n;
   if (PARTS & QKV) panel_weights(w, C, C, ws, C + 8);
   if (PARTS & BIAS) panel_weights(w + 3 * C * C, C, 16, wb, 24);
   copy_commit();
   // Tokens beyond the last, up to the padding, get values that are finite, to be multiplied by zero.
-  panel_norm<C>(x + ((int64_t)i * n + j0) * C, i < n ? n - j0 : 0, norm.scale.data, norm.offset.data, h, warp * 16, 16);
+  panel_norm<C>(x.data + (blockIdx.x * x.apart + blockIdx.y * PANEL) * C, i < n ? end - j0 : 0, norm.scale.data, norm.offset.data, h, warp * 16, 16);
   for (int s = 0; s < (PARTS & QKV ? 3 : 1); s++) {
     copy_wait<0>();
     __syncthreads();
@@ -278,10 +279,10 @@ __global__ void average_masked_kernel(row_range range, const bf16 *v, const floa
     o[(range.ending ? (int64_t)q * range.rows + blockIdx.x : (int64_t)blockIdx.x * n + q) * c + l] = mean;
 }
 
-// Attention within `chunk` rows at a time.
+// Attention within `count` rows at a time.
 template <int C, int D>
-static void launch_attention(const op_triangle_attention *a, int n, int chunk, const bf16 *w, const bf16 *wg, const bf16 *wo,
-                             bf16 *qkv, bias_tiles bias, bf16 *o) {
+static void launch_attention(const op_triangle_attention *a, pair_passes *x, int64_t count, const bf16 *w, const bf16 *wg,
+                             const bf16 *wo, bf16 *qkv, bias_tiles bias, bf16 *o) {
   size_t in = (PANEL * (C + 8) + C * (C + 8) + C * 24) * sizeof(bf16), rows = (3 * (4 * 64 * D + 128 * 64) + 8 * 32 * D) * sizeof(bf16);
   static bool allowed;
   if (!allowed) {
@@ -291,25 +292,31 @@ static void launch_attention(const op_triangle_attention *a, int n, int chunk, c
     allow_shared(attention_rows_kernel<D>, rows);
     allowed = true;
   }
-  bf16 *x = narrow_data(a->x);
-  int tokens = (int)round_up(n, TRIANGLE_KEYS);
-  row_range range = {0, n, n, tokens, a->ending};
-  if (chunk < n && hopper()) {  // every row needs the whole bias
-    triangle_in_hopper(a, range, w, NULL, &bias);
-  } else if (chunk < n) {
-    dim3 grid((unsigned)n, (unsigned)ceil_div(n, PANEL));
-    attention_in_kernel<C, D, BIAS><<<grid, 256, in, cuda_stream>>>(x, range, a->mask.data, a->norm, w, qkv, bias);
-    CUDA_CHECK(cudaGetLastError());
+  int n = (int)a->x.shape[0], tokens = (int)round_up(n, TRIANGLE_KEYS);
+  pair_tile tile;
+  passes_open(x);
+  if (count < n) {  // every row needs the whole bias; it is made by rows for the ending node, too
+    for (passes_begin(x, false, a->x.away ? count : n); passes_next(x, &tile);) {
+      row_range range = {tile.first, tile.count, n, tokens, false};
+      if (hopper()) {
+        triangle_in_hopper(a, &tile, range, w, NULL, &bias);
+      } else {
+        dim3 grid((unsigned)tile.count, (unsigned)ceil_div(n, PANEL));
+        attention_in_kernel<C, D, BIAS><<<grid, 256, in, cuda_stream>>>(tile, range, a->mask.data, a->norm, w, qkv, bias);
+        CUDA_CHECK(cudaGetLastError());
+      }
+      passes_release(x);
+    }
   }
-  for (range.first = 0; range.first < n; range.first += chunk) {
-    range.rows = n - range.first < chunk ? n - range.first : chunk;
+  for (passes_begin(x, a->ending, count); passes_next(x, &tile);) {
+    row_range range = {tile.first, tile.count, n, tokens, a->ending};
     dim3 grid((unsigned)(a->ending ? tokens : range.rows), (unsigned)ceil_div(a->ending ? range.rows : n, PANEL));
     if (hopper())
-      triangle_in_hopper(a, range, w, qkv, chunk < n ? NULL : &bias);
-    else if (chunk < n)
-      attention_in_kernel<C, D, QKV><<<grid, 256, in, cuda_stream>>>(x, range, a->mask.data, a->norm, w, qkv, bias);
+      triangle_in_hopper(a, &tile, range, w, qkv, count < n ? NULL : &bias);
+    else if (count < n)
+      attention_in_kernel<C, D, QKV><<<grid, 256, in, cuda_stream>>>(tile, range, a->mask.data, a->norm, w, qkv, bias);
     else
-      attention_in_kernel<C, D, QKV | BIAS><<<grid, 256, in, cuda_stream>>>(x, range, a->mask.data, a->norm, w, qkv, bias);
+      attention_in_kernel<C, D, QKV | BIAS><<<grid, 256, in, cuda_stream>>>(tile, range, a->mask.data, a->norm, w, qkv, bias);
     CUDA_CHECK(cudaGetLastError());
     int64_t size = (int64_t)range.rows * tokens * C;
     const bf16 *q = qkv, *k = qkv + size, *v = qkv + 2 * size;
@@ -323,9 +330,11 @@ static void launch_attention(const op_triangle_attention *a, int n, int chunk, c
     average_masked_kernel<D><<<(unsigned)range.rows, C, 0, cuda_stream>>>(range, v, a->mask.data, o);
     CUDA_CHECK(cudaGetLastError());
     // Nothing of what other rows (columns) read changes here.
-    if (a->ending) panel_gated_out(x + range.first * C, C, n, range.rows, n, &a->norm, o, wg, wo);
-    else panel_gated_out(x + (int64_t)range.first * n * C, C, range.rows, n, n, &a->norm, o, wg, wo);
+    int64_t lines = a->ending ? n : range.rows, pairs = a->ending ? range.rows : n;
+    panel_gated_out(tile.data, C, lines, pairs, tile.apart, &a->norm, o, wg, wo);
+    passes_put_back(x);
   }
+  passes_close(x);
 }
 
 // (3, C, C): wq, wk, wv with permuted columns, then (C, 16) for the heads' bias. Scores come out in units of log2.
@@ -356,15 +365,16 @@ CUDA_OP(triangle_attention) {
                                          pack_attention{c, d, n_head, a->wq.data, a->wk.data, a->wv.data, a->w_bias.data, NULL}),
                *wg = packed(context, c * c, permuted_columns{c, 1, c}, a->wg.data),
                *wo = packed(context, c * c, permuted_columns{c, c, 1}, a->wo.data);
-    int64_t chunk = context->chunk_rows > 0 && context->chunk_rows < n ? context->chunk_rows : n;
-    bf16 *qkv = scratch<bf16>(context, 3 * chunk * round_up(n, TRIANGLE_KEYS) * c), *o = scratch<bf16>(context, chunk * n * c);
+    int64_t count = rows_at_once(context, a->x);
+    pair_passes x = passes_of(context, a->x, count);
+    bf16 *qkv = scratch<bf16>(context, 3 * count * round_up(n, TRIANGLE_KEYS) * c), *o = scratch<bf16>(context, count * n * c);
     bias_tiles bias = {NULL, (int)(round_up(n, TRIANGLE_QUERIES) / 16), (int)(round_up(n, TRIANGLE_KEYS) / 32)};
     int64_t bias_count = n_head * bias.query_tiles * bias.key_tiles * 512;
     bias.data = scratch<bf16>(context, bias_count);
     if (!context->dry) {
       launch_each(bias_count / 2, fill_words{(uint32_t *)bias.data, 0xff7fff7fu});
-      if (c == 64) launch_attention<64, 16>(a, (int)n, (int)chunk, w, wg, wo, qkv, bias, o);
-      else launch_attention<128, 32>(a, (int)n, (int)chunk, w, wg, wo, qkv, bias, o);
+      if (c == 64) launch_attention<64, 16>(a, &x, count, w, wg, wo, qkv, bias, o);
+      else launch_attention<128, 32>(a, &x, count, w, wg, wo, qkv, bias, o);
     }
   }
   context_reset(context, mark);

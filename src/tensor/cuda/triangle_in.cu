@@ -1,6 +1,7 @@
 // Triangle attention's first part on Hopper: the norm of the pair tensor's rows, then q, k and v of all heads and the bias.
 #include "tensor/cuda/hopper.cuh"
 #include "tensor/cuda/panel.cuh"
+#include "tensor/cuda/staging.cuh"
 #include "tensor/cuda/triangle_rows.cuh"
 
 namespace {
@@ -78,7 +79,7 @@ __device__ __forceinline__ void put_part(const float (&sum)[C / 8][4], bf16 *to,
 
 template <int C, int D, int PARTS>
 __global__ void __launch_bounds__(THREADS, 1)
-    in_kernel(const bf16 *x, row_range range, const float *mask, const float *scale, const float *offset, const bf16 *w,
+    in_kernel(pair_tile x, row_range range, const float *mask, const float *scale, const float *offset, const bf16 *w,
               bf16 *qkv, bias_tiles bias) {
 #ifdef HOPPER_CODE
   typedef in_sizes<C> sizes;
@@ -106,9 +107,8 @@ __global__ void __launch_bounds__(THREADS, 1)
     for (int tile = blockIdx.x * GROUPS + group; group < GROUPS && tile < tiles; tile += GROUPS * gridDim.x) {
       if (!place_tile(range, tile, &row, &token)) continue;
       int stage = turn % STAGES, rows = range.n - token < TOKENS ? range.n - token : TOKENS;
-      int2 pair = pair_of(range, row, token);
-      const bf16 *from = x + ((int64_t)pair.x * range.n + pair.y) * C;
-      int64_t apart = range.ending ? (int64_t)range.n * C : C;
+      int64_t of_row = range.ending ? C : x.apart * C, apart = range.ending ? x.apart * C : C;
+      const bf16 *from = x.data + row * of_row + token * apart;
       bf16 *panel = panels + stage * row_panel<C>::VALUES;
       barrier_wait(empty + stage, turn / STAGES % 2 ^ 1);
       if (lane == 0) barrier_expect(full + stage, rows * C * (int)sizeof(bf16));
@@ -215,20 +215,20 @@ struct pack_in {
 };
 
 template <int C, int D, int PARTS>
-void launch(const op_triangle_attention *a, row_range range, const bf16 *w, bf16 *qkv, bias_tiles bias) {
+void launch(const op_triangle_attention *a, const pair_tile &x, row_range range, const bf16 *w, bf16 *qkv, bias_tiles bias) {
   static bool allowed;
   if (!allowed) allow_shared(in_kernel<C, D, PARTS>, in_sizes<C>::shared), allowed = true;
   int64_t blocks = ceil_div(count_tiles(range), GROUPS), most = hopper_blocks();
   in_kernel<C, D, PARTS><<<(unsigned)(blocks < most ? blocks : most), THREADS, in_sizes<C>::shared, cuda_stream>>>(
-      narrow_data(a->x), range, a->mask.data, a->norm.scale.data, a->norm.offset.data, w, qkv, bias);
+      x, range, a->mask.data, a->norm.scale.data, a->norm.offset.data, w, qkv, bias);
   CUDA_CHECK(cudaGetLastError());
 }
 template <int C, int D>
-void launch_parts(const op_triangle_attention *a, row_range range, const bf16 *w, bf16 *qkv, const bias_tiles *bias) {
+void launch_parts(const op_triangle_attention *a, const pair_tile &x, row_range range, const bf16 *w, bf16 *qkv, const bias_tiles *bias) {
   bias_tiles none = {};
-  if (qkv && bias) launch<C, D, QKV | BIAS>(a, range, w, qkv, *bias);
-  else if (qkv) launch<C, D, QKV>(a, range, w, qkv, none);
-  else launch<C, D, BIAS>(a, range, w, NULL, *bias);
+  if (qkv && bias) launch<C, D, QKV | BIAS>(a, x, range, w, qkv, *bias);
+  else if (qkv) launch<C, D, QKV>(a, x, range, w, qkv, none);
+  else launch<C, D, BIAS>(a, x, range, w, NULL, *bias);
 }
 
 }  // namespace
@@ -238,7 +238,8 @@ const bf16 *triangle_in_packed(nf_context *context, const op_triangle_attention 
   return packed_by(context, 3 * c * c + 8 * c, 3 * c * c + 8 * c, a->wq.data,
                    pack_in{(int)c, (int)(c / n_head), (int)n_head, a->wq.data, a->wk.data, a->wv.data, a->w_bias.data, NULL});
 }
-void triangle_in_hopper(const op_triangle_attention *a, row_range range, const bf16 *w, bf16 *qkv, const bias_tiles *bias) {
-  if (tensor_last(a->x) == 64) launch_parts<64, 16>(a, range, w, qkv, bias);
-  else launch_parts<128, 32>(a, range, w, qkv, bias);
+void triangle_in_hopper(const op_triangle_attention *a, const pair_tile *x, row_range range, const bf16 *w, bf16 *qkv,
+                        const bias_tiles *bias) {
+  if (tensor_last(a->x) == 64) launch_parts<64, 16>(a, *x, range, w, qkv, bias);
+  else launch_parts<128, 32>(a, *x, range, w, qkv, bias);
 }

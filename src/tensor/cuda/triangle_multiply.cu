@@ -1,11 +1,13 @@
 // Triangle multiplication, in place on the pair tensor. In bf16 for the sizes of the network, else by general products.
 //
 // In bf16 what is summed lies in planes, a channel each. In pieces, b is made for the whole pair tensor, then for some rows at
-// a time (columns, if incoming) a, the sums and the result: those of a later piece read only what is not yet changed.
+// a time (columns, if incoming) a, the sums and the result: those of a later piece read only what is not yet changed. Where not
+// even b fits, some channels of it are made and summed up at a time; sums wait on the host until all channels' are there.
 #include "tensor/cuda/blas.cuh"
 #include "tensor/cuda/gemm.cuh"
 #include "tensor/cuda/hopper.cuh"
 #include "tensor/cuda/panel.cuh"
+#include "tensor/cuda/staging.cuh"
 
 // ---- general ----
 
@@ -91,38 +93,33 @@ static void general_multiply(nf_context *context, const op_triangle_multiply *as
 
 enum { PANEL = 128, STAGING = PANEL + 8 };
 
-// A part of the pair tensor, and how its planes lie: (channels, rows, ld).
+// A part of the pair tensor, and how its planes lie: those of channels `plane` values from one another, rows `ld`.
 typedef struct {
-  int n;  // of the pair tensor
+  bf16 *x;        // its first pair
+  int64_t apart;  // pairs from a row to the next
   int first_row, rows, first_column, columns;
-  int64_t ld;
+  int64_t ld, plane;
 } part;
-static part whole(int64_t n) { return part{(int)n, 0, (int)n, 0, (int)n, round_up(n, 16)}; }
-// Rows (of the first axis) or columns first .. first + count.
-static part piece(int64_t n, bool of_rows, int64_t first, int64_t count) {
-  part p = whole(n);
-  if (of_rows) p.first_row = (int)first, p.rows = (int)count;
-  else p.first_column = (int)first, p.columns = (int)count, p.ld = round_up(count, 16);
-  return p;
+// Rows (of the first axis) or columns of the tile, whose planes are the part's alone.
+static part piece(const pair_tile &t, bool of_rows, int64_t n) {
+  if (of_rows) return part{t.data, t.apart, t.first, t.count, 0, (int)n, round_up(n, 16), t.count * round_up(n, 16)};
+  return part{t.data, t.apart, 0, (int)n, t.first, t.count, round_up(t.count, 16), n * round_up(t.count, 16)};
 }
-// Value (i, k) of the part in the pair tensor.
-static __device__ __forceinline__ int64_t pair_at(const part &p, int i, int k) {
-  return (int64_t)(p.first_row + i) * p.n + p.first_column + k;
-}
+// Pair (i, k) of the part, counted from its first.
+static __device__ __forceinline__ int64_t pair_at(const part &p, int i, int k) { return i * p.apart + k; }
 
 // Columns k0 .. k0 + 127 of row i of a part: gated and masked a and b into planes, those of `chunks` chunks from w on. w:
 // chunks of 64 outputs (a's channels, then b's), (C, 128) each: for every 32 outputs their gate columns, then their values.
 template <int C>
-__global__ void __launch_bounds__(256, 2) multiply_in_kernel(const bf16 *x, part p, const float *mask,
-                                                             const float *scale, const float *offset, const bf16 *w,
-                                                             int chunks, bf16 *planes) {
+__global__ void __launch_bounds__(256, 2) multiply_in_kernel(part p, const float *mask, const float *scale,
+                                                             const float *offset, const bf16 *w, int chunks, bf16 *planes) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   bf16 *h = panel_memory, *ws = h + PANEL * (C + 8), *staging = ws + C * 136;
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, wm = warp / 2 * 32, wn = warp % 2;
   int i = blockIdx.x, k0 = blockIdx.y * PANEL;
   panel_weights(w, C, 128, ws, 136);
   copy_commit();
-  panel_norm<C>(x + pair_at(p, i, k0) * C, p.columns - k0, scale, offset, h, warp * 16, 16);
+  panel_norm<C>(p.x + pair_at(p, i, k0) * C, p.columns - k0, scale, offset, h, warp * 16, 16);
   float factor[2][2];
 #pragma unroll
   for (int r = 0; r < 2; r++)
@@ -152,7 +149,7 @@ __global__ void __launch_bounds__(256, 2) multiply_in_kernel(const bf16 *x, part
     for (int u = threadIdx.x; u < 64 * PANEL / 8; u += 256) {
       int out = u / (PANEL / 8), k = u % (PANEL / 8) * 8;
       if (k0 + k < p.ld)
-        *(uint4 *)(planes + ((int64_t)(chunk * 64 + out) * p.rows + i) * p.ld + k0 + k) =
+        *(uint4 *)(planes + (chunk * 64 + out) * p.plane + i * p.ld + k0 + k) =
             *(const uint4 *)(staging + out * STAGING + k);
     }
   }
@@ -161,8 +158,7 @@ __global__ void __launch_bounds__(256, 2) multiply_in_kernel(const bf16 *x, part
 // x[i, j] += sigmoid(norm(x) w_gating) * (norm_center(planes) w_out) in a part
 template <int C>
 __global__ void __launch_bounds__(256, 2)
-    multiply_out_kernel(bf16 *x, part p, const bf16 *planes, op_norm norm, op_norm center,
-                        const bf16 *w_gating, const bf16 *w_out) {
+    multiply_out_kernel(part p, const bf16 *planes, op_norm norm, op_norm center, const bf16 *w_gating, const bf16 *w_out) {
   extern __shared__ __align__(128) bf16 panel_memory[];
   enum { NT = C / 16 };
   bf16 *h = panel_memory, *sums = h + PANEL * (C + 8), *ws = sums + PANEL * (C + 8);
@@ -170,7 +166,7 @@ __global__ void __launch_bounds__(256, 2)
   int i = blockIdx.x, j0 = blockIdx.y * PANEL;
   panel_weights(w_gating, C, C, ws, C + 8);
   copy_commit();
-  x += pair_at(p, i, j0) * C;
+  bf16 *x = p.x + pair_at(p, i, j0) * C;
   // Two lanes read 32 bytes of a channel, so that sixteen channels' values land in different banks.
   enum { PARTS = C * PANEL / 8 / 256 };
   uint4 values[PARTS];
@@ -178,7 +174,7 @@ __global__ void __launch_bounds__(256, 2)
   for (int u = 0; u < PARTS; u++) {
     int at = threadIdx.x + 256 * u, c = at / 2 % C, j = (at % 2 + at / (2 * C) * 2) * 8;
     values[u] = uint4{0, 0, 0, 0};
-    if (j0 + j < p.ld) values[u] = *(const uint4 *)(planes + ((int64_t)c * p.rows + i) * p.ld + j0 + j);
+    if (j0 + j < p.ld) values[u] = *(const uint4 *)(planes + c * p.plane + i * p.ld + j0 + j);
   }
   panel_norm<C>(x, p.columns - j0, norm.scale.data, norm.offset.data, h, warp * 16, 16);
 #pragma unroll
@@ -274,9 +270,9 @@ struct pack_gated {
 
 struct put_plane {
   bf16 *y;
-  int64_t rows, ld;
+  int64_t plane, ld;
   __device__ void operator()(int64_t batch, int64_t i, int64_t j, float v0, float v1) const {
-    *(uint32_t *)(y + (batch * rows + i) * ld + j) = pack_bf16(v0, v1);
+    *(uint32_t *)(y + batch * plane + i * ld + j) = pack_bf16(v0, v1);
   }
 };
 
@@ -292,8 +288,8 @@ struct multiply_in_sizes {
 };
 template <int C>
 __global__ void __launch_bounds__(320, 1)
-    multiply_in_hopper_kernel(const bf16 *x, part p, const float *mask, const float *scale, const float *offset,
-                              const bf16 *w, int chunks, bf16 *planes) {
+    multiply_in_hopper_kernel(part p, const float *mask, const float *scale, const float *offset, const bf16 *w, int chunks,
+                              bf16 *planes) {
 #ifdef HOPPER_CODE
   typedef multiply_in_sizes<C> sizes;
   extern __shared__ char hopper_memory[];
@@ -319,7 +315,7 @@ __global__ void __launch_bounds__(320, 1)
     for (int tile = blockIdx.x * 2 + group; tile < tiles; tile += 2 * gridDim.x, turn++) {
       int i = tile / across, k0 = tile % across * 64;
       barrier_wait(empty + group, turn % 2 ^ 1);
-      copy_rows(panel, row_panel<C>::ROW, x + pair_at(p, i, k0) * C, C, p.columns - k0 < 64 ? p.columns - k0 : 64,
+      copy_rows(panel, row_panel<C>::ROW, p.x + pair_at(p, i, k0) * C, C, p.columns - k0 < 64 ? p.columns - k0 : 64,
                 full + group);
     }
   } else {
@@ -375,7 +371,7 @@ __global__ void __launch_bounds__(320, 1)
         for (int u = 0; u < 4; u++) {
           int at = threadIdx.x % 128 + 128 * u, out = at / 8, k = at % 8;
           if (k0 + k * 8 < p.ld)
-            *(uint4 *)(planes + ((int64_t)(chunk * 64 + out) * p.rows + i) * p.ld + k0 + k * 8) =
+            *(uint4 *)(planes + (chunk * 64 + out) * p.plane + i * p.ld + k0 + k * 8) =
                 *(const uint4 *)(staging + out * 128 + ((k ^ (out & 7)) * 16));
         }
       }
@@ -408,8 +404,8 @@ struct multiply_out_sizes {
 };
 template <int C>
 __global__ void __launch_bounds__(384, 1)
-    multiply_out_hopper_kernel(bf16 *x, part p, const bf16 *planes, const float *scale, const float *offset,
-                               const bf16 *w, const float *sums) {
+    multiply_out_hopper_kernel(part p, const bf16 *planes, const float *scale, const float *offset, const bf16 *w,
+                               const float *sums) {
 #ifdef HOPPER_CODE
   typedef multiply_out_sizes<C> sizes;
   enum { PANEL = row_panel<C>::ROW, STAGES = sizes::STAGES };
@@ -441,13 +437,13 @@ __global__ void __launch_bounds__(384, 1)
       int i = tile / across, j0 = tile % across * 64;
       char *channel = (char *)(channels + at(turn) * sizes::PLANES);
       barrier_wait(empty + at(turn), turn / STAGES % 2 ^ 1);
-      copy_rows(panels + at(turn) * row_panel<C>::VALUES, PANEL, x + pair_at(p, i, j0) * C, C,
+      copy_rows(panels + at(turn) * row_panel<C>::VALUES, PANEL, p.x + pair_at(p, i, j0) * C, C,
                 p.columns - j0 < 64 ? p.columns - j0 : 64, full + at(turn));
       const bf16 *from = planes + (int64_t)i * p.ld + j0 + lane % 8 * 8;
       bool valid = j0 + lane % 8 * 8 < p.ld;
 #pragma unroll 8
       for (int c = lane / 8; c < C; c += 4)
-        copy_async(channel + c * 128 + ((lane % 8 ^ (c & 7)) * 16), valid ? from + c * (p.rows * p.ld) : planes, valid);
+        copy_async(channel + c * 128 + ((lane % 8 ^ (c & 7)) * 16), valid ? from + c * p.plane : planes, valid);
       copy_commit();
       copy_wait<0>();
       publish_shared();
@@ -532,7 +528,7 @@ __global__ void __launch_bounds__(384, 1)
 #pragma unroll
       for (int s = 0; s < 2; s++) {
         if (j0 + row + 8 * s >= p.columns) continue;
-        bf16 *to = x + pair_at(p, i, j0 + row + 8 * s) * C + 8 * t;
+        bf16 *to = p.x + pair_at(p, i, j0 + row + 8 * s) * C + 8 * t;
 #pragma unroll
         for (int q = 0; q < C / 32; q++) {
           float v[8], u[8], o[8];
@@ -609,11 +605,11 @@ static packed_weights pack_multiply(nf_context *context, const op_triangle_multi
   return w;
 }
 
-// Planes of a part: of a and b one after the other, or of one of them.
+// Planes of a part, for `channels` (a multiple of 64) of a's and then b's from `channel` on.
 template <int C>
-static void launch_in(const op_triangle_multiply *a, const packed_weights *w, part p, bool of_a, bool of_b, bf16 *planes) {
-  const bf16 *from = w->in + (of_a ? 0 : 2 * C * C);
-  int chunks = (of_a + of_b) * C / 64;
+static void launch_in(const op_triangle_multiply *a, const packed_weights *w, const part &p, int channel, int channels, bf16 *planes) {
+  const bf16 *from = w->in + channel * 2 * C;
+  int chunks = channels / 64;
   static bool allowed;
   const size_t shared = (PANEL * (C + 8) + C * 136 + 64 * STAGING) * sizeof(bf16);
   if (!allowed) {
@@ -625,17 +621,17 @@ static void launch_in(const op_triangle_multiply *a, const packed_weights *w, pa
     int64_t pairs = ceil_div(p.rows * ceil_div(p.columns, 64), 2), most = hopper_blocks();
     multiply_in_hopper_kernel<C>
         <<<(unsigned)(pairs < most ? pairs : most), 320, multiply_in_sizes<C>::shared, cuda_stream>>>(
-            narrow_data(a->x), p, a->mask.data, a->norm.scale.data, a->norm.offset.data, from, chunks, planes);
+            p, a->mask.data, a->norm.scale.data, a->norm.offset.data, from, chunks, planes);
   } else {
     dim3 grid((unsigned)p.rows, (unsigned)ceil_div(p.columns, PANEL));
-    multiply_in_kernel<C><<<grid, 256, shared, cuda_stream>>>(narrow_data(a->x), p, a->mask.data, a->norm.scale.data,
-                                                              a->norm.offset.data, from, chunks, planes);
+    multiply_in_kernel<C><<<grid, 256, shared, cuda_stream>>>(p, a->mask.data, a->norm.scale.data, a->norm.offset.data, from,
+                                                              chunks, planes);
   }
   CUDA_CHECK(cudaGetLastError());
 }
 
 template <int C>
-static void launch_out(const op_triangle_multiply *a, const packed_weights *w, part p, const bf16 *sums) {
+static void launch_out(const op_triangle_multiply *a, const packed_weights *w, const part &p, const bf16 *sums) {
   const size_t shared = (2 * PANEL * (C + 8) + C * (C + 8)) * sizeof(bf16);
   static bool allowed;
   if (!allowed) {
@@ -647,51 +643,116 @@ static void launch_out(const op_triangle_multiply *a, const packed_weights *w, p
     int64_t pairs = ceil_div(p.rows * ceil_div(p.columns, 64), 2), most = hopper_blocks();
     multiply_out_hopper_kernel<C>
         <<<(unsigned)(pairs < most ? pairs : most), 384, multiply_out_sizes<C>::shared, cuda_stream>>>(
-            narrow_data(a->x), p, sums, a->norm.scale.data, a->norm.offset.data, w->out, w->sums);
+            p, sums, a->norm.scale.data, a->norm.offset.data, w->out, w->sums);
   } else {
     dim3 grid((unsigned)p.rows, (unsigned)ceil_div(p.columns, PANEL));
-    multiply_out_kernel<C><<<grid, 256, shared, cuda_stream>>>(narrow_data(a->x), p, sums, a->norm, a->norm_center,
-                                                               w->gating, w->out);
+    multiply_out_kernel<C><<<grid, 256, shared, cuda_stream>>>(p, sums, a->norm, a->norm_center, w->gating, w->out);
   }
   CUDA_CHECK(cudaGetLastError());
 }
 
-// The sums of products of a and b in a part of the result, channel by channel. Planes of a: those of the part's rows
-// (outgoing) or columns (incoming); of b: all.
-static void multiply_planes(const op_triangle_multiply *op, int64_t c, part p, const bf16 *a, const bf16 *b, bf16 *sums) {
-  int64_t n = p.n, ld = round_up(n, 16), plane = n * ld, piece_plane = (op->outgoing ? p.rows : n) * p.ld,
-          sums_plane = p.rows * p.ld;
+// The sums of products of a and b in a part of the result, for some of its channels. Planes of a: those of the
+// part's rows (outgoing) or columns (incoming); of b: all.
+static void multiply_planes(const op_triangle_multiply *op, int channels, const part &p, const bf16 *a, const bf16 *b, bf16 *sums) {
+  int64_t n = op->x.shape[0], c = op->x.shape[2], ld = round_up(n, 16), plane = n * ld;
   if (op->outgoing) {  // sums[i, j] = a[i, k] b[j, k]
-    blas_product product = {p.rows, n,           n,     c,          a,     b,    sums, ld,   ld,
-                            ld,     piece_plane, plane, sums_plane, false, true, true, false, n, n};
+    blas_product product = {p.rows, n,       n,     channels, a,     b,    sums, ld,    ld,
+                            ld,     p.plane, plane, p.plane,  false, true, true, false, n, n, c};
     if (!blas(&product))
-      gemm_bf16<true, true>(p.rows, n, ld, c, bf16_rows{a, ld, piece_plane}, bf16_rows{b, ld, plane},
-                            put_plane{sums, p.rows, ld});
+      gemm_bf16<true, true>(p.rows, n, ld, channels, bf16_rows{a, ld, p.plane}, bf16_rows{b, ld, plane},
+                            put_plane{sums, p.plane, ld});
   } else {  // sums[i, j] = b[k, i] a[k, j]
-    blas_product product = {n,    p.columns, n,           c,          b,    a,     sums, ld,   p.ld,
-                            p.ld, plane,     piece_plane, sums_plane, true, false, true, false, n, n};
+    blas_product product = {n,    p.columns, n,       channels, b,    a,     sums, ld,    p.ld,
+                            p.ld, plane,     p.plane, p.plane,  true, false, true, false, n, n, c};
     if (!blas(&product))
-      gemm_bf16<false, false>(n, p.columns, n, c, bf16_rows{b, ld, plane}, bf16_rows{a, p.ld, piece_plane},
-                              put_plane{sums, p.rows, p.ld});
+      gemm_bf16<false, false>(n, p.columns, n, channels, bf16_rows{b, ld, plane}, bf16_rows{a, p.ld, p.plane},
+                              put_plane{sums, p.plane, p.ld});
   }
+}
+
+// b's planes of some channels, for the whole pair tensor.
+template <int C>
+static void make_right(const op_triangle_multiply *a, const packed_weights *w, pair_passes *x, int64_t count, int channel, int channels,
+                       bf16 *right) {
+  int64_t n = a->x.shape[0];
+  pair_tile tile;
+  for (passes_begin(x, false, a->x.away ? count : n); passes_next(x, &tile);) {
+    part p = piece(tile, true, n);
+    p.plane = n * p.ld;
+    launch_in<C>(a, w, p, C + channel, channels, right + tile.first * p.ld);
+    passes_release(x);
+  }
+}
+
+// `group` channels at a time: their sums go to the host, piece by piece, (pieces, C, plane), and come back together.
+template <int C>
+static void multiply_in_groups(nf_context *context, const op_triangle_multiply *a, const packed_weights *w, pair_passes *x,
+                               int64_t count, int group, int64_t plane, bf16 *left, bf16 *right) {
+  int64_t n = a->x.shape[0];
+  size_t mark = context_away_here(context);
+  nf_tensor all = context_away(context, true, 3, ceil_div(n, count), C, plane, 1);
+  turns sums = turns_of(context, SUM_TILES, 2, (size_t)(C * plane) * sizeof(bf16));
+  // Where the sums of a piece wait, those of some channels.
+  auto waiting = [&](const part &p, int turn, int channel, int channels) {
+    size_t bytes = (size_t)(channels * p.plane) * sizeof(bf16);
+    return away_part{(char *)tensor_at(all, turn * C * plane + channel * p.plane), bytes, 1, bytes};
+  };
+  pair_tile tile;
+  if (!context->dry) {
+    passes_open(x);
+    for (int channel = 0; channel < C; channel += group) {
+      make_right<C>(a, w, x, count, channel, group, right);
+      int turn = 0;
+      for (passes_begin(x, !a->outgoing, count); passes_next(x, &tile); turn++) {
+        part p = piece(tile, a->outgoing, n);
+        launch_in<C>(a, w, p, channel, group, left);
+        passes_release(x);
+        turns_take(&sums, turn % 2);
+        multiply_planes(a, group, p, left, right, (bf16 *)sums.memory[turn % 2]);
+        turns_leave(&sums, turn % 2, waiting(p, turn, channel, group));
+      }
+    }
+    turns_settle();
+    int turn = 0;
+    for (passes_begin(x, !a->outgoing, count); passes_next(x, &tile); turn++) {
+      part p = piece(tile, a->outgoing, n);
+      turns_bring(&sums, turn % 2, waiting(p, turn, 0, C));
+      turns_await(&sums, turn % 2);
+      launch_out<C>(a, w, p, (const bf16 *)sums.memory[turn % 2]);
+      turns_release(&sums, turn % 2);
+      passes_put_back(x);
+    }
+    passes_close(x);
+  }
+  context_away_reset(context, mark);
 }
 
 template <int C>
 static void multiply(nf_context *context, const op_triangle_multiply *a) {
-  int64_t n = a->x.shape[0], ld = round_up(n, 16),
-          count = context->chunk_rows > 0 && context->chunk_rows < n ? context->chunk_rows : n;
+  int64_t n = a->x.shape[0], ld = round_up(n, 16), count = rows_at_once(context, a->x);
+  int group = a->x.away && context->plane_channels > 0 && context->plane_channels < C ? context->plane_channels : C;
   packed_weights w = pack_multiply(context, a);
+  pair_passes x = passes_of(context, a->x, count);
   // A piece's planes: of rows (count, ld), of columns (n, count rounded up). b's lie behind a's.
   int64_t plane = a->outgoing ? count * ld : n * round_up(count, 16);
-  bf16 *left = scratch<bf16>(context, C * (plane + n * ld)), *right = left + C * plane, *sums = scratch<bf16>(context, C * plane);
+  bf16 *left = scratch<bf16>(context, group * (plane + n * ld)), *right = left + group * plane;
+  if (group < C) {
+    multiply_in_groups<C>(context, a, &w, &x, count, group, plane, left, right);
+    return;
+  }
+  bf16 *sums = scratch<bf16>(context, C * plane);
   if (context->dry) return;
-  if (count < n) launch_in<C>(a, &w, whole(n), false, true, right);
-  for (int64_t first = 0; first < n; first += count) {
-    part p = piece(n, a->outgoing, first, n - first < count ? n - first : count);
-    launch_in<C>(a, &w, p, true, count == n, left);
+  passes_open(&x);
+  if (count < n) make_right<C>(a, &w, &x, count, 0, C, right);
+  pair_tile tile;
+  for (passes_begin(&x, !a->outgoing, count); passes_next(&x, &tile);) {
+    part p = piece(tile, a->outgoing, n);
+    launch_in<C>(a, &w, p, 0, count < n ? C : 2 * C, left);
     multiply_planes(a, C, p, left, right, sums);
     launch_out<C>(a, &w, p, sums);
+    passes_put_back(&x);
   }
+  passes_close(&x);
 }
 
 CUDA_OP(triangle_multiply) {

@@ -2,7 +2,7 @@
 #ifndef NF_TENSOR_CUDA_TRIANGLE_ROWS_CUH
 #define NF_TENSOR_CUDA_TRIANGLE_ROWS_CUH
 
-#include "tensor/cuda/common.cuh"
+#include "tensor/cuda/staging.cuh"
 
 // The bias of 16 queries and 32 keys lies as the matrix units hold a sum: 8 values a lane for each 16 keys,
 // (H, query_tiles, key_tiles, 2, 32, 8), in units of log2. A masked key has -10^4, far below any score yet near enough for
@@ -34,9 +34,10 @@ typedef struct {
 // On Hopper (hopper.cuh): the weights of q, k, v and the bias as triangle_in_hopper wants them (kept, or in scratch; NULL when
 // dry), for 64 channels in heads of 16 or 128 in heads of 32.
 const bf16 *triangle_in_packed(nf_context *context, const op_triangle_attention *a);
-// From the narrow a->x: q, k, v (in units of log2) of the range's rows, one after the other, unless qkv is NULL; the bias of
+// From the narrow x, a tile of the range: q, k, v (in units of log2) of the range's rows, one after the other, unless qkv is NULL; the bias of
 // pairs (i, j) whose i (j, if ending) is in the range, unless bias is NULL. Tokens from N on get zeros, and no bias.
-void triangle_in_hopper(const op_triangle_attention *a, row_range range, const bf16 *w, bf16 *qkv, const bias_tiles *bias);
+void triangle_in_hopper(const op_triangle_attention *a, const pair_tile *x, row_range range, const bf16 *w, bf16 *qkv,
+                        const bias_tiles *bias);
 
 // On Hopper (hopper.cuh): attention in `rows` rows (or columns, if ending) of the pair tensor, whose q, k and v are given;
 // o: (rows, N, H D), or (N, rows, H D) if ending. d: 16 or 32.

@@ -7,7 +7,7 @@ static const size_t windows_shared = KEYS * LD * sizeof(half) + KEYS * sizeof(fl
 
 // Rows hold q, gate, k and v; q has its bias, the gate its sigmoid.
 struct put_window_projections {
-  static const bool pairs = false;
+  static const bool pairs = false, sectors = false;
   half *y;
   const float *bias;
   float factor;
