@@ -11,37 +11,46 @@ static_assert(GROUPS * 64 == TRIANGLE_QUERIES, "the bias is padded to a block's 
 
 // ---- products of this kernel: operands in rows of 2 D bytes ----
 
-// The first operand_64 (or its like for rows of 32 bytes) of the block's memory; others are `bytes` further on. Sums of
-// places cost less than descriptors made anew.
+// The place of the block's memory in a descriptor, in units of 16 bytes as all places here. Sums of places cost less than
+// descriptors made anew.
+static __device__ __forceinline__ uint32_t operand_base(const void *memory) { return (shared_address(memory) & 0x3ffff) >> 4; }
+// Like operand_64, or for rows of 32 bytes. other: how far the next D values along a transposed operand's other side are.
 template <int D>
-static __device__ __forceinline__ uint32_t operand_base(const void *memory) {
-  return ((shared_address(memory) & 0x3ffff) >> 4) + 0x10000;
-}
-template <int D>
-static __device__ __forceinline__ uint64_t operand(uint32_t base, int bytes) {
+static __device__ __forceinline__ uint64_t operand(uint32_t place, uint32_t other = 1) {
   const uint32_t high = D == 32 ? 2u << 30 | 512 >> 4 : 3u << 30 | 256 >> 4;
-  return (uint64_t)high << 32 | (base + (uint32_t)bytes / 16);
+  return (uint64_t)high << 32 | (place + (other << 16));
 }
-#define ROWS_SUMS "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}"
+#define ROWS_8(c) "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7])
+#define ROWS_16(c) \
+  ROWS_8(c), "+f"(c[8]), "+f"(c[9]), "+f"(c[10]), "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15])
 // c (64 x 32) += a (64 x 16) b (16 x 32), both with rows of k.
 __device__ __forceinline__ void add_product(float (&c)[16], uint64_t a, uint64_t b) {
-  asm volatile("wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 " ROWS_SUMS ", %16, %17, 1, 1, 1, 0, 0;"
-               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7]), "+f"(c[8]),
-                 "+f"(c[9]), "+f"(c[10]), "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15])
-               : "l"(a), "l"(b));
-}
-// c (64 x D) += a (64 x 16, in registers) b (16 x D), b transposed.
-__device__ __forceinline__ void add_values(float (&c)[16], const uint32_t *a, uint64_t b) {
-  asm volatile("wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 " ROWS_SUMS ", {%16, %17, %18, %19}, %20, 1, 1, 1, 1;"
-               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7]), "+f"(c[8]),
-                 "+f"(c[9]), "+f"(c[10]), "+f"(c[11]), "+f"(c[12]), "+f"(c[13]), "+f"(c[14]), "+f"(c[15])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
-}
-__device__ __forceinline__ void add_values(float (&c)[8], const uint32_t *a, uint64_t b) {
   asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11}, %12, 1, 1, 1, 1;"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7])
+      "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
+      "%16, %17, 1, 1, 1, 0, 0;"
+      : ROWS_16(c)
+      : "l"(a), "l"(b));
+}
+// c (64 x (D + 8)) += a (64 x 16, in registers) b (16 x (D + 8)), b transposed.
+__device__ __forceinline__ void add_values(float (&c)[20], const uint32_t *a, uint64_t b) {
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n40k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, "
+      "%18, %19}, {%20, %21, %22, %23}, %24, 1, 1, 1, 1;"
+      : ROWS_16(c), "+f"(c[16]), "+f"(c[17]), "+f"(c[18]), "+f"(c[19])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
+__device__ __forceinline__ void add_values(float (&c)[12], const uint32_t *a, uint64_t b) {
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n24k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11}, {%12, %13, %14, %15}, "
+      "%16, 1, 1, 1, 1;"
+      : ROWS_8(c), "+f"(c[8]), "+f"(c[9]), "+f"(c[10]), "+f"(c[11])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
+// d (16 x 8) = c + a (16 x 8) b (8 x 8), by one warp.
+__device__ __forceinline__ void mma_eight_from(float *d, const float (&c)[4], uint32_t a0, uint32_t a1, uint32_t b) {
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
+               : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+               : "r"(a0), "r"(a1), "r"(b), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
 }
 // Keeps the compiler from moving uses of results across a wait.
 template <int N>
@@ -54,6 +63,7 @@ struct rows_memory {
   struct {
     bf16 keys[ROWS][KEYS * D], values[ROWS][KEYS * D];
     bf16 bias[GROUPS * 4][16 * KEYS];
+    bf16 ones[16 * D];  // stand beside any 16 keys' values, to sum the weights
   } stage[STAGES];
   bf16 queries[2][GROUPS][ROWS][64 * D];  // of the present tile and the next; at its end the results
   uint64_t full[STAGES], empty[STAGES], queries_full[2], queries_empty[2];
@@ -80,6 +90,8 @@ __global__ void __launch_bounds__(THREADS, 1) rows_kernel(rows_arguments a) {
     for (int i = 0; i < 2; i++) barrier_init(&s.queries_full[i], 1), barrier_init(&s.queries_empty[i], GROUPS * 4);
     barrier_publish();
   }
+  for (int i = threadIdx.x; i < STAGES * 8 * D; i += THREADS) ((uint32_t *)s.stage[i / (8 * D)].ones)[i % (8 * D)] = 0x3f803f80u;
+  publish_shared();
   __syncthreads();
 
   if (group == GROUPS) {  // the warp that brings the data; its warpgroup lends the others its registers
@@ -102,7 +114,7 @@ __global__ void __launch_bounds__(THREADS, 1) rows_kernel(rows_arguments a) {
         int stage = step % STAGES;
         if (step >= STAGES) barrier_wait(&s.empty[stage], (step / STAGES - 1) & 1);
         auto &to = s.stage[stage];
-        if (lane == 0) barrier_expect(&s.full[stage], sizeof to);
+        if (lane == 0) barrier_expect(&s.full[stage], sizeof to - sizeof to.ones);
         __syncwarp();
         if (lane < GROUPS * 4) {
           int64_t from = ((int64_t)head * a.bias.query_tiles + q0 / 16 + lane) * a.bias.key_tiles + chunk * (KEYS / 32);
@@ -119,118 +131,122 @@ __global__ void __launch_bounds__(THREADS, 1) rows_kernel(rows_arguments a) {
   }
 
   registers_more<112>();
-  uint32_t base = operand_base<D>(&s);
-  auto place = [&](const void *p) { return (int)((const char *)p - (const char *)&s); };
-  enum { OUT = D / 2, HALVES = KEYS / 32 };  // OUT: sums of weighted values a thread
-  const float limit = 2048;  // a thread's weights of one step may add up to so much before the maximum is taken anew
-  int g = lane / 4, t = lane % 4, step = 0;
+  enum { OUT = D / 2 + 4, HALVES = KEYS / 32, STEPS = HALVES * ROWS };  // OUT: sums of weighted values a thread, and of weights
+  // Places: of the block's memory; in a stage; of a row's 64 keys, values or queries; of 32 keys of these.
+  const uint32_t base = operand_base(&s), stage_size = sizeof s.stage[0] / 16, values_at = sizeof s.stage[0].keys / 16,
+                 ones_at = (sizeof s.stage[0] - sizeof s.stage[0].ones) / 16, row_size = KEYS * D * 2 / 16, half_size = row_size / HALVES;
+  int g = lane / 4, t = lane % 4, stage = 0, parity = 0;
+  const uint32_t eye = (2 * t == g ? 0x3f80u : 0u) | (2 * t + 1 == g ? 0x3f800000u : 0u);
   for (int tile = blockIdx.x, round = 0; tile < tiles; tile += gridDim.x, round++) {
     int q0 = tile % a.query_tiles * TRIANGLE_QUERIES + group * 64, r0 = tile / a.query_tiles % a.row_groups * ROWS,
         head = tile / a.query_tiles / a.row_groups;
     auto &queries = s.queries[round % 2][group];
     barrier_wait(&s.queries_full[round % 2], round / 2 & 1);
     if (q0 >= a.n) {
-      for (int chunk = 0; chunk < chunks; chunk++, step++) {
-        barrier_wait(&s.full[step % STAGES], step / STAGES & 1);
-        if (lane == 0) barrier_arrive(&s.empty[step % STAGES]);
+      for (int chunk = 0; chunk < chunks; chunk++) {
+        barrier_wait(&s.full[stage], parity);
+        if (lane == 0) barrier_arrive(&s.empty[stage]);
+        if (++stage == STAGES) stage = 0, parity ^= 1;
       }
       if (lane == 0) barrier_arrive(&s.queries_empty[round % 2]);
       continue;
     }
-    // Steps of 32 keys and one row: the last step's values are added up while this step's weights are made. Scores come out
-    // less the row's maximum so far.
-    float out[ROWS][OUT], sums[ROWS][2], high[ROWS][2], bias[16];
-    uint32_t weight[8] = {0, 0, 0, 0, 0, 0, 0, 0};  // of the last step: none before the first
+    // Steps of 32 keys and one row: the next step's scores are multiplied while this one's weights are made. Scores start as the
+    // bias less the row's maximum so far (start), a product with the unit matrix: adding would take more of what is scarce. Weights
+    // are summed by the product with the values. A row's maximum is taken anew once a weight reaches 2, a bit of its exponent; it is
+    // set MARGIN above the scores (in units of log2), so that this is rare.
+    enum { MARGIN = 10 };
+    float out[ROWS][OUT], start[ROWS][4], score[2][16];
+    uint32_t bias[8], weight[8];
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
-      sums[r][0] = sums[r][1] = high[r][0] = high[r][1] = 0;
 #pragma unroll
       for (int i = 0; i < OUT; i++) out[r][i] = 0;
+#pragma unroll
+      for (int i = 0; i < 4; i++) start[r][i] = 0;
+      settle(start[r]);  // four registers, though alike two by two: the units want them in a row
     }
-    int last = step % STAGES;  // stage of the last step
-#pragma unroll 1
-    for (int chunk = 0; chunk < chunks; chunk++, step++) {
-      int stage = step % STAGES;
-      barrier_wait(&s.full[stage], step / STAGES & 1);
+    const uint32_t queries_at = base + (uint32_t)((const char *)queries - (const char *)&s) / 16;
+    auto begin_scores = [&](float (&to)[16], int of_stage, int half, int r) {
+      if (r == 0) {
 #pragma unroll
-      for (int i = 0; i < HALVES * ROWS; i++) {
-        int half = i / ROWS, r = i % ROWS, r_last = (r + ROWS - 1) % ROWS, half_last = i == 0 ? HALVES - 1 : (i - 1) / ROWS;
-        if (r == 0) {
-#pragma unroll
-          for (int l = 0; l < 2; l++) {
-            uint4 b = *(const uint4 *)(s.stage[stage].bias[warp] + ((half * 2 + l) * 32 + lane) * 8);
-            const uint32_t words[4] = {b.x, b.y, b.z, b.w};
-#pragma unroll
-            for (int j = 0; j < 4; j++) bias[8 * l + 2 * j] = bf16_low(words[j]), bias[8 * l + 2 * j + 1] = bf16_high(words[j]);
-          }
+        for (int l = 0; l < 2; l++) {
+          uint4 b = *(const uint4 *)(s.stage[of_stage].bias[warp] + ((half * 2 + l) * 32 + lane) * 8);
+          bias[4 * l] = b.x, bias[4 * l + 1] = b.y, bias[4 * l + 2] = b.z, bias[4 * l + 3] = b.w;
         }
-        float score[16], sum[2] = {0, 0};
+      }
 #pragma unroll
-        for (int j = 0; j < 16; j++) score[j] = bias[j] - high[r][j / 2 % 2];
-        products_begin();
+      for (int j = 0; j < 4; j++) mma_eight_from(to + 4 * j, start[r], bias[2 * j], bias[2 * j + 1], eye);
+      products_begin();
 #pragma unroll
-        for (int l = 0; l < D / 16; l++)
-          add_product(score, operand<D>(base, place(queries[r]) + 32 * l), operand<D>(base, place(s.stage[stage].keys[r] + half * 32 * D) + 32 * l));
-        products_commit();
+      for (int l = 0; l < D / 16; l++)
+        add_product(to, operand<D>(queries_at + r * row_size + 2 * l),
+                    operand<D>(base + of_stage * stage_size + r * row_size + half * half_size + 2 * l));
+      products_commit();
+    };
+    barrier_wait(&s.full[stage], parity);
+    begin_scores(score[0], stage, 0, 0);
+    products_wait<0>();
+    settle(score[0]);
+    int last = stage, chunk = 0;
+    // The compiler wants no product under way where the loop begins again.
+#pragma unroll 1
+    do {
+      int next = stage;
 #pragma unroll
-        for (int l = 0; l < 2; l++)
-          add_values(out[r_last], weight + 4 * l, operand<D>(base, place(s.stage[last].values[r_last] + (half_last * 32 + 16 * l) * D)));
-        products_commit();
+      for (int i = 0; i < STEPS; i++) {
+        int half = i / ROWS, r = i % ROWS;
+        auto &here = score[i % 2];
+        if (i == STEPS - 1 && chunk + 1 < chunks) {  // beyond the last the first scores of its stage again, for nothing
+          if (++next == STAGES) next = 0, parity ^= 1;
+          barrier_wait(&s.full[next], parity);
+        }
+        begin_scores(score[(i + 1) % 2], next, (i + 1) / ROWS % HALVES, (i + 1) % ROWS);
         products_wait<1>();
-        settle(score);
-        uint32_t fresh[8];
+        settle(here);
+        if (i == 0 && chunk > 0 && lane == 0) barrier_arrive(&s.empty[last]);
+        uint32_t bits = 0;
 #pragma unroll
         for (int j = 0; j < 8; j++) {
-          float x = exp2_fast(score[2 * j]), y = exp2_fast(score[2 * j + 1]);
-          fresh[j] = pack_bf16(x, y);
-          sum[j % 2] += x + y;
+          weight[j] = pack_bf16(exp2_fast(here[2 * j]), exp2_fast(here[2 * j + 1]));
+          bits |= weight[j];
         }
-        bool first = chunk + half == 0, rise = first || !(sum[0] <= limit && sum[1] <= limit);
-        // Each branch waits by itself: else the compiler would wait before the weights are made.
-        if (__any_sync(0xffffffffu, rise)) {
-          products_wait<0>();
-          settle(out[r_last]);
+        bool first = chunk + half == 0;
+        if (__any_sync(0xffffffffu, first || (bits & 0x40004000u))) {
 #pragma unroll
           for (int e = 0; e < 2; e++) {
-            float top = score[2 * e];
+            float top = here[2 * e];
 #pragma unroll
-            for (int j = e; j < 8; j += 2) top = fmaxf(top, fmaxf(score[2 * j], score[2 * j + 1]));
+            for (int j = e; j < 8; j += 2) top = fmaxf(top, fmaxf(here[2 * j], here[2 * j + 1]));
             top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
-            top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
+            top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2)) + MARGIN;
             if (!first) top = fmaxf(top, 0.0f);
             float factor = first ? 0.0f : exp2_fast(-top);
-            high[r][e] += top;
-            sums[r][e] *= factor;
-            sum[e] = 0;
+            start[r][2 * e] -= top, start[r][2 * e + 1] -= top;
 #pragma unroll
             for (int j = 0; j < OUT; j++)
               if (j / 2 % 2 == e) out[r][j] *= factor;
 #pragma unroll
-            for (int j = e; j < 8; j += 2) {
-              float x = exp2_fast(score[2 * j] - top), y = exp2_fast(score[2 * j + 1] - top);
-              fresh[j] = pack_bf16(x, y);
-              sum[e] += x + y;
-            }
+            for (int j = e; j < 8; j += 2) weight[j] = pack_bf16(exp2_fast(here[2 * j] - top), exp2_fast(here[2 * j + 1] - top));
           }
-        } else {
-          products_wait<0>();
-          settle(out[r_last]);
         }
-        if (i == 0 && chunk > 0 && lane == 0) barrier_arrive(&s.empty[last]);
-        sums[r][0] += sum[0], sums[r][1] += sum[1];
+        products_begin();
 #pragma unroll
-        for (int j = 0; j < 8; j++) asm volatile("mov.b32 %0, %1;" : "=r"(weight[j]) : "r"(fresh[j]));
-        last = stage;
+        for (int l = 0; l < 2; l++) {
+          const uint32_t at = values_at + r * row_size + half * half_size + 16 * l * D * 2 / 16;
+          add_values(out[r], weight + 4 * l, operand<D>(base + stage * stage_size + at, ones_at - at));
+        }
+        products_commit();
       }
-    }
-    products_begin();
+      products_wait<0>();
+      settle(score[0]);
 #pragma unroll
-    for (int l = 0; l < 2; l++)
-      add_values(out[ROWS - 1], weight + 4 * l, operand<D>(base, place(s.stage[last].values[ROWS - 1] + ((HALVES - 1) * 32 + 16 * l) * D)));
-    products_commit();
-    products_wait<0>();
-    settle(out[ROWS - 1]);
+      for (int r = 0; r < ROWS; r++) settle(out[r]);
+      last = stage;
+      stage = next;
+    } while (++chunk < chunks);
     if (lane == 0) barrier_arrive(&s.empty[last]);
+    if (++stage == STAGES) stage = 0, parity ^= 1;
     // Through shared memory, so that a token's channels leave together; other warps of the group have read their queries.
     group_sync(1 + group, 128);
 #pragma unroll
@@ -238,10 +254,7 @@ __global__ void __launch_bounds__(THREADS, 1) rows_kernel(rows_arguments a) {
       bf16 *mine = queries[r] + warp % 4 * 16 * D;
 #pragma unroll
       for (int e = 0; e < 2; e++) {
-        float sum = sums[r][e];
-        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-        float inverse = 1.0f / sum;
+        float inverse = 1.0f / out[r][D / 2 + 2 * e];
 #pragma unroll
         for (int j = 0; j < D / 8; j++)
           *(uint32_t *)(mine + swizzled<D>(g + 8 * e, j) + 2 * t) =
