@@ -37,7 +37,7 @@ static void print_shape(char *text, size_t size, int n, const int64_t *shape) {
 static nf_tensor bind(binder *b, const char *scope, const char *name, int n_stack, int64_t stack, int n,
                       const int64_t *shape) {
   // What callers read of a tensor that could not be bound: axes of one.
-  const nf_tensor failed = {NULL, (n_stack ? 1 : 0) + n, false, {1, 1, 1, 1}, false};
+  const nf_tensor failed = {NULL, (n_stack ? 1 : 0) + n, false, false, {1, 1, 1, 1}};
   if (b->status != NF_OK) return failed;
   char full[512];
   int length = snprintf(full, sizeof full, "%s%s", scope, name);
@@ -71,7 +71,7 @@ static nf_tensor bind(binder *b, const char *scope, const char *name, int n_stac
       b->status = nf_fail(NF_INPUT, "%s: record %s has shape %s, but %s is needed", path, full, has, wants);
     return failed;
   }
-  nf_tensor t = {(float *)record->values, (n_stack ? 1 : 0) + n, false, {1, 1, 1, 1}, false};
+  nf_tensor t = {(float *)record->values, (n_stack ? 1 : 0) + n, false, false, {1, 1, 1, 1}};
   int axis = 0;
   if (n_stack) t.shape[axis++] = folded;
   for (int i = 0; i < n; i++) t.shape[axis++] = record->shape[n_stack + i];

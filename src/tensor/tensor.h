@@ -12,12 +12,12 @@ typedef struct {
   float *data;  // on the context's device; NULL in a dry context
   int n_dims;   // 0: no tensor
   bool narrow;  // the values at data are bf16, two bytes each, not float
-  int64_t shape[TENSOR_MAX_DIMS];
   bool away;    // data lies in the host's page-locked memory, which the device reaches over its bus
-} nf_tensor;
+  int64_t shape[TENSOR_MAX_DIMS];
+} nf_tensor;  // without gaps of a pointer's size: tests look for pointers in arguments, word by word
 
 static inline nf_tensor tensor_of(const float *data, int n_dims, int64_t a, int64_t b, int64_t c, int64_t d) {
-  return (nf_tensor){(float *)data, n_dims, false, {a, b, c, d}, false};
+  return (nf_tensor){(float *)data, n_dims, false, false, {a, b, c, d}};
 }
 static inline nf_tensor tensor_1(const float *data, int64_t a) { return tensor_of(data, 1, a, 1, 1, 1); }
 static inline nf_tensor tensor_2(const float *data, int64_t a, int64_t b) { return tensor_of(data, 2, a, b, 1, 1); }
@@ -53,7 +53,7 @@ static inline nf_tensor tensor_as_3(nf_tensor t, int64_t a, int64_t b, int64_t c
 // Slice i of the first axis; of no tensor, no tensor.
 static inline nf_tensor tensor_slice(nf_tensor t, int64_t i) {
   if (t.n_dims == 0) return t;
-  nf_tensor s = {NULL, t.n_dims - 1, t.narrow, {1, 1, 1, 1}, t.away};
+  nf_tensor s = {NULL, t.n_dims - 1, t.narrow, t.away, {1, 1, 1, 1}};
   for (int k = 1; k < t.n_dims; k++) s.shape[k - 1] = t.shape[k];
   s.data = tensor_at(t, i * tensor_count(s));
   return s;

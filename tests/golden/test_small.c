@@ -233,8 +233,8 @@ TEST(blocks) {
             mask = take(arrays, n, "pf0_seq_mask");
   check_pair_block(arrays, n, "pf0", &pf->pair, pair, mask);
   pair = take(arrays, n, "pf0_in_pair");
-  RUN(pairformer_block(context, pf, context->dry ? (nf_tensor){NULL, 3, false, {41, 41, 128, 1}, false} : pair,
-                       context->dry ? (nf_tensor){NULL, 2, false, {41, 384, 1, 1}, false} : single, mask));
+  RUN(pairformer_block(context, pf, context->dry ? (nf_tensor){NULL, 3, false, false, {41, 41, 128, 1}} : pair,
+                       context->dry ? (nf_tensor){NULL, 2, false, false, {41, 384, 1, 1}} : single, mask));
   nf_tensor zero = {.data = NF_NEW(arena, float, tensor_count(pair))};
   check_added(arrays, n, "pf0_out_pair", zero.data, pair.data, tensor_count(pair));
   check_added(arrays, n, "pf0_out_single", zero.data, single.data, tensor_count(single));
