@@ -1039,3 +1039,51 @@ TEST(kernels) {
     for (int i = 0; i < 101; i++) CHECK_NEAR(x[i], 1 / (1 + exp(-(double)y[i])), 2e-7);
   }
 }
+
+// Layers that are made in fp32 everywhere: of few rows, and of few tiles.
+TEST(exact_linear) {
+  static const int sizes[][3] = {{1, 384, 256}, {4, 64, 68}, {5, 68, 64}, {200, 768, 384}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+    for (int form = 0; form < 3; form++) {
+      nf_arena *arena = nf_arena_create();
+      int64_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
+      op_linear a = {.x = draw(arena, 1, 0.1f, 1, 2, m, k, 1, 1), .w = draw_weight(arena, 2, k, 2, k, n, 1), .exact = true};
+      if (form != 1) a.normalise = true, a.norm = draw_norm(arena, 3, k);
+      if (form == 2) a.add = true, a.bias = draw(arena, 5, 0, 1, 1, n, 1, 1, 1);
+      compare_exact("exact linear", arena, call_linear, &a, draw(arena, 6, 0, 1, 2, m, n, 1, 1), TF32);
+      nf_arena_free(arena);
+    }
+}
+
+// What moves rows of several samples about, four channels at a time or one.
+static void call_gather(nf_context *context, void *args, nf_tensor y) {
+  op_gather a = *(op_gather *)args;
+  a.y = y;
+  context->ops->gather(context, &a);
+}
+static void call_atoms_to_tokens(nf_context *context, void *args, nf_tensor y) {
+  op_atoms_to_tokens a = *(op_atoms_to_tokens *)args;
+  a.y = y;
+  context->ops->atoms_to_tokens(context, &a);
+}
+TEST(rows_of_samples) {
+  static const int channels[] = {1, 3, 4, 68, 128};
+  enum { SAMPLES = 3, TOKENS = 7, SLOTS = 11, ATOMS = 40 };
+  for (size_t s = 0; s < sizeof channels / sizeof *channels; s++)
+    for (int add = 0; add < 2; add++) {
+      nf_arena *arena = nf_arena_create();
+      int64_t c = channels[s];
+      op_gather gather = {.x = draw(arena, 1, 0, 1, 3, SAMPLES, ATOMS, c, 1), .index = draw_integers(arena, 2, 2 * ATOMS, -5, ATOMS - 1), .add = add};
+      compare_exact("gather", arena, call_gather, &gather, draw(arena, 3, 0, 1, 3, SAMPLES, 2 * ATOMS, c, 1), TF32);
+      // Rows of x and factors that serve all samples.
+      op_scale scale = {.x = draw(arena, 1, 0, 1, 2, ATOMS, c, 1, 1), .factor = 0.7f, .row_factor = draw(arena, 2, 0, 1, 1, ATOMS, 1, 1, 1), .add = add};
+      compare_exact("scale of samples", arena, call_scale, &scale, draw(arena, 3, 0, 1, 2, SAMPLES * ATOMS, c, 1, 1), TF32);
+      op_atoms_to_tokens tokens = {.x = draw(arena, 1, 0, 1, 3, SAMPLES, ATOMS, c, 1), .index = draw_integers(arena, 2, TOKENS * SLOTS, -5, ATOMS - 1),
+                                   .n_slot = SLOTS};
+      uint8_t *mask = remember(nf_arena_alloc(arena, TOKENS * SLOTS), TOKENS * SLOTS);
+      for (int i = 0; i < TOKENS * SLOTS; i++) mask[i] = i / SLOTS != 2 && i % 3 != 0;  // one token has none
+      tokens.mask = mask;
+      compare_exact("atoms to tokens", arena, call_atoms_to_tokens, &tokens, draw(arena, 3, 0, 1, 3, SAMPLES, TOKENS, c, 1), TF32);
+      nf_arena_free(arena);
+    }
+}

@@ -76,7 +76,7 @@ static bool make_layouts(const blas_product *p, plan *ret) {
 
 static bool make_plan(const blas_product *p, plan *ret) {
   cublasLtMatmulDesc_t operation;
-  if (p_cublasLtMatmulDescCreate(&operation, p->bf16 ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_32F_FAST_TF32, CUDA_R_32F) !=
+  if (p_cublasLtMatmulDescCreate(&operation, p->bf16 || p->exact ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_32F_FAST_TF32, CUDA_R_32F) !=
       CUBLAS_STATUS_SUCCESS)
     return false;
   cublasOperation_t first = p->b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, second = p->a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
@@ -126,7 +126,7 @@ bool blas(const blas_product *p) {
     if (k->m == p->m && k->n == p->n && k->k == p->k && k->batches == p->batches && k->ld_a == p->ld_a && k->ld_b == p->ld_b &&
         k->ld_c == p->ld_c && k->batch_a == p->batch_a && k->batch_b == p->batch_b && k->batch_c == p->batch_c &&
         k->a_transposed == p->a_transposed && k->b_transposed == p->b_transposed && k->bf16 == p->bf16 && k->add == p->add &&
-        k->whole_m == p->whole_m && k->whole_n == p->whole_n && k->whole_batches == p->whole_batches)
+        k->whole_m == p->whole_m && k->whole_n == p->whole_n && k->whole_batches == p->whole_batches && k->exact == p->exact)
       break;
     i++;
   }

@@ -31,11 +31,28 @@ struct gather_value {
     a.y.data[at] = a.add ? a.y.data[at] + v : v;
   }
 };
+// Four channels a thread.
+struct gather_four {
+  op_gather a;
+  uint32_t c, m, n;  // c: fours
+  __device__ void operator()(int64_t at) const {
+    uint32_t l = (uint32_t)at % c, r = (uint32_t)at / c, b = r / m;
+    int32_t from = a.index[r % m];
+    float4 v = from < 0 ? float4{0, 0, 0, 0} : ((const float4 *)a.x.data)[((int64_t)b * n + from) * c + l], *to = (float4 *)a.y.data + at;
+    if (a.add) {
+      float4 y = *to;
+      v = float4{y.x + v.x, y.y + v.y, y.z + v.z, y.w + v.w};
+    }
+    *to = v;
+  }
+};
 CUDA_OP(gather) {
   NF_ASSERT(!a->x.narrow && !a->y.narrow);
   if (context->dry) return;
-  launch_each(tensor_count(a->y),
-              gather_value{*a, (uint32_t)tensor_last(a->y), (uint32_t)a->y.shape[1], (uint32_t)a->x.shape[1]});
+  uint32_t c = (uint32_t)tensor_last(a->y), m = (uint32_t)a->y.shape[1], n = (uint32_t)a->x.shape[1];
+  int64_t count = tensor_count(a->y);
+  if (c % 4 == 0 && count / 4 < UINT32_MAX) launch_each(count / 4, gather_four{*a, c / 4, m, n});
+  else launch_each(count, gather_value{*a, c, m, n});
 }
 
 struct copy_value {
@@ -63,6 +80,21 @@ struct scale_value {
     y.put(at, a.add ? y.get(at) + v : v);
   }
 };
+struct scale_four {
+  op_scale a;
+  uint32_t c, m_x, p;  // c: fours
+  __device__ void operator()(int64_t at) const {
+    uint32_t r = (uint32_t)at / c, l = (uint32_t)at % c;
+    float factor = a.factor * (p ? a.row_factor.data[r % p] : 1.0f);
+    float4 x = ((const float4 *)a.x.data)[(int64_t)(r % m_x) * c + l], *to = (float4 *)a.y.data + at;
+    if (a.add) {
+      float4 y = *to;
+      *to = float4{y.x + factor * x.x, y.y + factor * x.y, y.z + factor * x.z, y.w + factor * x.w};
+    } else {
+      *to = float4{factor * x.x, factor * x.y, factor * x.z, factor * x.w};
+    }
+  }
+};
 CUDA_OP(scale) {
   if (context->dry) return;
   // Zeros, whatever x holds: memory that nothing has written yet may hold what is not a number.
@@ -76,9 +108,10 @@ CUDA_OP(scale) {
       CUDA_CHECK(cudaMemcpyAsync(a->y.data, a->x.data, (size_t)tensor_bytes(a->y), cudaMemcpyDefault, cuda_stream));
     return;
   }
-  launch_each(tensor_count(a->y),
-              scale_value{*a, cells_of(a->x), cells_of(a->y), (uint32_t)tensor_last(a->y), (uint32_t)tensor_rows(a->x),
-                          tensor_given(a->row_factor) ? (uint32_t)tensor_count(a->row_factor) : 0u});
+  uint32_t c = (uint32_t)tensor_last(a->y), m_x = (uint32_t)tensor_rows(a->x), p = tensor_given(a->row_factor) ? (uint32_t)tensor_count(a->row_factor) : 0;
+  int64_t count = tensor_count(a->y);
+  if (!a->x.narrow && !a->y.narrow && c % 4 == 0 && count / 4 < UINT32_MAX) launch_each(count / 4, scale_four{*a, c / 4, m_x, p});
+  else launch_each(count, scale_value{*a, cells_of(a->x), cells_of(a->y), c, m_x, p});
 }
 
 struct outer_row {
@@ -368,9 +401,40 @@ struct token_value {
     a.y.data[at] = sum / fmaxf(count, 1e-10f);
   }
 };
+// Four channels a thread, some atoms' rows on their way at once. They are added up in the same order.
+struct token_four {
+  enum { AHEAD = 8 };
+  op_atoms_to_tokens a;
+  int64_t n, c, m;  // c: fours
+  __device__ void operator()(int64_t at) const {
+    int64_t r = at / c, l = at % c, first = r % n * a.n_slot;
+    const float4 *x = (const float4 *)a.x.data + r / n * m * c + l;
+    float4 sum = {0, 0, 0, 0};
+    float count = 0;
+    for (int64_t s = 0; s < a.n_slot; s += AHEAD) {
+      float4 v[AHEAD];
+#pragma unroll
+      for (int i = 0; i < AHEAD; i++) {
+        bool counts = s + i < a.n_slot && a.mask[first + s + i];
+        int32_t from = counts ? a.index[first + s + i] : -1;
+        count += counts;
+        v[i] = from >= 0 ? x[from * c] : float4{0, 0, 0, 0};
+      }
+#pragma unroll
+      for (int i = 0; i < AHEAD; i++) {
+        sum.x += fmaxf(v[i].x, 0.0f), sum.y += fmaxf(v[i].y, 0.0f);
+        sum.z += fmaxf(v[i].z, 0.0f), sum.w += fmaxf(v[i].w, 0.0f);
+      }
+    }
+    float of = fmaxf(count, 1e-10f);
+    ((float4 *)a.y.data)[at] = float4{sum.x / of, sum.y / of, sum.z / of, sum.w / of};
+  }
+};
 CUDA_OP(atoms_to_tokens) {
   if (context->dry) return;
-  launch_each(tensor_count(a->y), token_value{*a, a->y.shape[1], a->y.shape[2], a->x.shape[1]});
+  int64_t n = a->y.shape[1], c = a->y.shape[2], m = a->x.shape[1], count = tensor_count(a->y);
+  if (c % 4 == 0) launch_each(count / 4, token_four{*a, n, c / 4, m});
+  else launch_each(count, token_value{*a, n, c, m});
 }
 
 struct symmetric_value {
@@ -500,14 +564,22 @@ static __device__ float random_normal(nf_key key, uint64_t index) {
 }
 struct normal_value {
   float *x;
-  nf_key key;
-  int64_t first;
+  int64_t n;  // of a sample
+  nf_key keys[SAMPLES_AT_ONCE];
+  int64_t first[SAMPLES_AT_ONCE];
   float factor;
-  __device__ void operator()(int64_t i) const { x[i] += factor * random_normal(key, (uint64_t)(first + i)); }
+  __device__ void operator()(int64_t at) const {
+    int64_t b = at / n;
+    x[at] += factor * random_normal(keys[b], (uint64_t)(first[b] + at % n));
+  }
 };
 CUDA_OP(add_normals) {
   if (context->dry) return;
-  int64_t n = a->x.shape[1] * 3;
-  for (int64_t b = 0; b < a->x.shape[0]; b++)
-    launch_each(n, normal_value{a->x.data + b * n, a->keys[b], a->first ? a->first[b] : 0, a->factor});
+  int64_t n_b = a->x.shape[0], n = a->x.shape[1] * 3;
+  for (int64_t from = 0; from < n_b; from += SAMPLES_AT_ONCE) {
+    int64_t count = n_b - from < SAMPLES_AT_ONCE ? n_b - from : (int64_t)SAMPLES_AT_ONCE;
+    normal_value f = {a->x.data + from * n, n, {}, {}, a->factor};
+    for (int64_t b = 0; b < count; b++) f.keys[b] = a->keys[from + b], f.first[b] = a->first ? a->first[from + b] : 0;
+    launch_each(count * n, f);
+  }
 }

@@ -5,23 +5,49 @@
 
 bool half_norm_fits(int64_t c) { return c % 128 == 0 && c <= 1024; }
 
-// A warp a row.
-template <int V>
-struct half_norm_row {
-  const float *x, *scale[2], *shift[2];
-  int64_t p;       // rows of scale and shift
-  half *y[2];      // the second: NULL, or for another scale and shift
+// A warp takes some of the rows that read the same row of scale and shift, of several samples: these are read once, and a
+// row is on its way while the one before is worked on.
+template <int V, int FORMS>
+struct half_norm_rows {
+  const float *x, *scale[FORMS], *shift[FORMS];
+  half *y[FORMS];
   half *as_it_is;  // x alone, or NULL
-  __device__ void operator()(int64_t r, int lane) const {
-    enum { C = 128 * V };
-    float4 v[V];
-    const float4 *row = (const float4 *)(x + r * C) + lane;
+};
+typedef struct {
+  uint32_t m, p;  // rows r and r + p have the same scale and shift
+  uint32_t turns;  // rows of a warp
+  bool of_each;    // a scale and shift for each of p rows; else one
+} half_norm_order;
+template <int V>
+static __device__ __forceinline__ void load_row(const float *x, int lane, float4 (&v)[V]) {
+#pragma unroll
+  for (int i = 0; i < V; i++) v[i] = ((const float4 *)x)[lane + 32 * i];
+}
+template <int V, int FORMS>
+__global__ void __launch_bounds__(128) half_norm_kernel(half_norm_rows<V, FORMS> f, half_norm_order order) {
+  enum { C = 128 * V };
+  uint32_t warp = blockIdx.x * 4 + threadIdx.x / 32, base = warp % order.p;
+  uint64_t r = base + (uint64_t)(warp / order.p) * order.turns * order.p;
+  int lane = threadIdx.x % 32;
+  if (r >= order.m) return;
+  float4 v[V], next[V], scale[FORMS][V], shift[FORMS][V];
+  load_row(f.x + r * C, lane, next);
+#pragma unroll
+  for (int form = 0; form < FORMS; form++) {
+    uint64_t at = order.of_each ? (uint64_t)base * C : 0;
+#pragma unroll
+    for (int i = 0; i < V; i++) scale[form][i] = float4{1, 1, 1, 1}, shift[form][i] = float4{0, 0, 0, 0};
+    if (f.scale[form]) load_row(f.scale[form] + at, lane, scale[form]);
+    if (f.shift[form]) load_row(f.shift[form] + at, lane, shift[form]);
+  }
+  for (uint32_t turn = 0; turn < order.turns && r < order.m; turn++, r += order.p) {
     float sum = 0, square = 0;
 #pragma unroll
     for (int i = 0; i < V; i++) {
-      v[i] = row[32 * i];
+      v[i] = next[i];
       sum += (v[i].x + v[i].y) + (v[i].z + v[i].w);
     }
+    if (turn + 1 < order.turns && r + order.p < order.m) load_row(f.x + (r + order.p) * C, lane, next);
     float mean = warp_sum(sum) / C;
 #pragma unroll
     for (int i = 0; i < V; i++) {
@@ -29,49 +55,49 @@ struct half_norm_row {
       square += (a * a + b * b) + (c * c + d * d);
     }
     float inverse = rsqrtf(warp_sum(square) / C + 1e-5f);
-    int64_t at = p > 1 ? (int64_t)((uint32_t)r % (uint32_t)p) * C : 0;
 #pragma unroll
-    for (int form = 0; form < 2; form++) {
-      if (!y[form]) break;
-      const float4 *s = (const float4 *)(scale[form] + at) + lane, *o = (const float4 *)(shift[form] + at) + lane;
-      uint2 *to = (uint2 *)(y[form] + r * C) + lane;
+    for (int form = 0; form < FORMS; form++) {
+      uint2 *to = (uint2 *)(f.y[form] + r * C) + lane;
 #pragma unroll
       for (int i = 0; i < V; i++) {
-        float4 a = scale[form] ? s[32 * i] : float4{1, 1, 1, 1}, b = shift[form] ? o[32 * i] : float4{0, 0, 0, 0};
+        float4 a = scale[form][i], b = shift[form][i];
         to[32 * i] = uint2{pack_half((v[i].x - mean) * inverse * a.x + b.x, (v[i].y - mean) * inverse * a.y + b.y),
                            pack_half((v[i].z - mean) * inverse * a.z + b.z, (v[i].w - mean) * inverse * a.w + b.w)};
       }
     }
-    if (as_it_is) {
-      uint2 *to = (uint2 *)(as_it_is + r * C) + lane;
+    if (f.as_it_is) {
+      uint2 *to = (uint2 *)(f.as_it_is + r * C) + lane;
 #pragma unroll
       for (int i = 0; i < V; i++) to[32 * i] = uint2{pack_half(v[i].x, v[i].y), pack_half(v[i].z, v[i].w)};
     }
   }
-};
-template <int V>
-static void launch_half_norm(const float *x, int64_t m, const float *scale, const float *shift, int64_t p, half *y, half *as_it_is) {
-  launch_warps(m, half_norm_row<V>{x, {scale, NULL}, {shift, NULL}, p, {y, NULL}, as_it_is});
+}
+template <int V, int FORMS>
+static void launch_half_norm(const half_norm_rows<V, FORMS> &rows, int64_t m, const op_condition *condition) {
+  const int64_t warps = 1024;  // enough for a card, if they read ahead
+  int64_t p = condition ? tensor_rows(condition->scale) : m, samples = ceil_div(m, p), turns = m / warps;
+  turns = turns < 1 ? 1 : turns < samples ? turns : samples;
+  half_norm_order order = {(uint32_t)m, (uint32_t)p, (uint32_t)turns, condition != NULL};
+  half_norm_kernel<V, FORMS><<<(unsigned)ceil_div(p * ceil_div(samples, turns), 4), 128, 0, cuda_stream>>>(rows, order);
+  CUDA_CHECK(cudaGetLastError());
 }
 void half_norm_two(const float *x, int64_t m, const op_condition *first, const op_condition *second, half *y) {
-  launch_warps(m, half_norm_row<1>{x, {first->scale.data, second->scale.data}, {first->shift.data, second->shift.data},
-                                   tensor_rows(first->scale), {y, y + m * 128}, NULL});
+  half_norm_rows<1, 2> f = {x, {first->scale.data, second->scale.data}, {first->shift.data, second->shift.data}, {y, y + m * 128}, NULL};
+  launch_half_norm(f, m, first);
+}
+template <int V>
+static void half_norm_of(int64_t m, int64_t c, const op_condition *condition, const half_norm_rows<1, 1> &f) {
+  if (c != 128 * V) {
+    if constexpr (V < 8) half_norm_of<V + 1>(m, c, condition, f);
+    return;
+  }
+  launch_half_norm(half_norm_rows<V, 1>{f.x, {f.scale[0]}, {f.shift[0]}, {f.y[0]}, f.as_it_is}, m, condition);
 }
 void half_norm(const float *x, int64_t m, int64_t c, const op_norm *norm, const op_condition *condition, half *y, half *as_it_is) {
-  bool adaptive = condition && tensor_given(condition->scale);
-  const float *scale = adaptive ? condition->scale.data : norm ? norm->scale.data : NULL,
-              *shift = adaptive ? condition->shift.data : norm ? norm->offset.data : NULL;
-  int64_t p = adaptive ? tensor_rows(condition->scale) : 1;
-  switch (c / 128) {
-    case 1: return launch_half_norm<1>(x, m, scale, shift, p, y, as_it_is);
-    case 2: return launch_half_norm<2>(x, m, scale, shift, p, y, as_it_is);
-    case 3: return launch_half_norm<3>(x, m, scale, shift, p, y, as_it_is);
-    case 4: return launch_half_norm<4>(x, m, scale, shift, p, y, as_it_is);
-    case 5: return launch_half_norm<5>(x, m, scale, shift, p, y, as_it_is);
-    case 6: return launch_half_norm<6>(x, m, scale, shift, p, y, as_it_is);
-    case 7: return launch_half_norm<7>(x, m, scale, shift, p, y, as_it_is);
-    default: return launch_half_norm<8>(x, m, scale, shift, p, y, as_it_is);
-  }
+  if (condition && !tensor_given(condition->scale)) condition = NULL;
+  const float *scale = condition ? condition->scale.data : norm ? norm->scale.data : NULL,
+              *shift = condition ? condition->shift.data : norm ? norm->offset.data : NULL;
+  half_norm_of<1>(m, c, condition, half_norm_rows<1, 1>{x, {scale}, {shift}, {y}, as_it_is});
 }
 
 // 32 rows of the packed weights by 32 values of k a block.

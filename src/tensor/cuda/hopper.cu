@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(512, 1)
   keep_norm<C>(scale, offset, norm_scale, norm_offset);
   if (threadIdx.x == 0) {
     for (int s = 0; s < STAGES; s++) barrier_init(full + s, 1), barrier_init(empty + s, 3);
-    for (int s = 0; s < 3; s++) barrier_init(rows_full + s, 1), barrier_init(rows_empty + s, 1);
+    for (int s = 0; s < 3; s++) barrier_init(rows_full + s, 1), barrier_init(rows_empty + s, 4);
     barrier_publish();
   }
   __syncthreads();
@@ -61,8 +61,8 @@ __global__ void __launch_bounds__(512, 1)
       uint32_t rows[C / 16][4];
       barrier_wait(rows_full + group, turn % 2);
       norm_operand<C>(panels + group * row_panel<C>::VALUES, norm_scale, norm_offset, rows);
-      group_sync(1 + group, 128);
-      if (threadIdx.x % 128 == 0) barrier_arrive(rows_empty + group);
+      __syncwarp();  // a warp reads its own rows alone
+      if (lane == 0) barrier_arrive(rows_empty + group);
       float out[NT][4] = {};
       uint32_t left[2][4];
       for (int chunk = 0; chunk < chunks; chunk++, step++) {
@@ -192,7 +192,7 @@ __global__ void __launch_bounds__(320, gated_out_sizes<C>::BLOCKS)
   int64_t across = (n + 63) / 64, tiles = lines * across;
   keep_norm<C>(scale, offset, norm_scale, norm_offset);
   if (threadIdx.x == 0) {
-    for (int s = 0; s < 2 * STAGES; s++) barrier_init(full + s, 2), barrier_init(empty + s, 1);
+    for (int s = 0; s < 2 * STAGES; s++) barrier_init(full + s, 2), barrier_init(empty + s, 4);
     barrier_publish();
   }
   keep_operand<C>(wg, 0.5f, weights);
@@ -275,8 +275,8 @@ __global__ void __launch_bounds__(320, gated_out_sizes<C>::BLOCKS)
           *(uint4 *)(to + 32 * q) = pack_eight(v);
         }
       }
-      group_sync(1 + group, 128);
-      if (threadIdx.x % 128 == 0) barrier_arrive(empty + at(turn));
+      __syncwarp();
+      if (lane == 0) barrier_arrive(empty + at(turn));
     }
   }
 #endif

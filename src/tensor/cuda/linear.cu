@@ -67,20 +67,41 @@ struct finish_value {
   __device__ void operator()(int64_t i) const { to(0, i / to.out, (int)(i % to.out), value[i]); }
 };
 
-// Few inputs: a thread a value, in fp32.
+// Few inputs: a thread a value, in fp32. N: of an index.
+template <class N>
 struct from_few {
   const float *x, *w;
   int64_t in;
   put_linear to;
   __device__ void operator()(int64_t i) const {
-    int64_t r = i / to.out, j = i % to.out;
+    N r = (N)i / (N)to.out, j = (N)i % (N)to.out;
     float sum = 0;
     for (int64_t l = 0; l < in; l++) sum += x[r * in + l] * w[l * to.out + j];
     to(0, r, (int)j, sum);
   }
 };
+// Few rows: a warp four columns of one, in fp32.
+struct of_few {
+  const float *x, *w;
+  int64_t in;
+  put_linear to;
+  __device__ void operator()(int64_t at, int lane) const {
+    int64_t r = at / (to.out / 4), j = at % (to.out / 4) * 4;
+    float sum[4] = {0, 0, 0, 0};
+    for (int64_t l = lane; l < in; l += 32) {
+      float v = x[r * in + l];
+      float4 four = *(const float4 *)(w + l * to.out + j);
+      sum[0] += v * four.x, sum[1] += v * four.y, sum[2] += v * four.z, sum[3] += v * four.w;
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      float all = warp_sum(sum[i]);
+      if (lane == i) to(0, r, (int)j + i, all);
+    }
+  }
+};
 // Few outputs: a warp a row, in fp32.
-enum { FEW = 8 };
+enum { FEW = 8, FEW_ROWS = 4 };
 struct to_few {
   const float *x, *w;
   int64_t in;
@@ -123,7 +144,8 @@ static void linear_wide(nf_context *context, const op_linear *a) {
     if (out <= FEW)
       launch_warps(m, to_few{a->x.data, a->w.data, in, a->normalise, a->normalise ? a->norm.scale.data : NULL,
                              a->normalise ? a->norm.offset.data : NULL, to});
-    else launch_each(m * out, from_few{a->x.data, a->w.data, in, to});
+    else if (m * out < UINT32_MAX) launch_each(m * out, from_few<uint32_t>{a->x.data, a->w.data, in, to});
+    else launch_each(m * out, from_few<int64_t>{a->x.data, a->w.data, in, to});
     return;
   }
   // Rows few enough that copies of them stay in the second-level cache: norm, product and the rest apart.
@@ -137,7 +159,11 @@ static void linear_wide(nf_context *context, const op_linear *a) {
       gemm_left left = left_rows(x, in);
       left.relu = a->relu_input;
       bool ready = a->normalise || !a->relu_input;  // nothing is left to do before the product
-      if (ready && blas_rows(m, out, in, x, a->w.data, plain ? a->y.data : product, false)) {
+      float *result = plain ? a->y.data : product;
+      if (ready && m <= FEW_ROWS) {
+        launch_warps(m * out / 4, of_few{x, a->w.data, in, to});
+      } else if (ready && (blas_rows(m, out, in, x, a->w.data, result, false) ||
+                           (a->exact && blas_exact_rows(m, out, in, x, a->w.data, result)))) {
         if (!plain) launch_each(m * out, finish_value{to, product});
       } else {
         gemm(m, out, in, 1, left, right_rows(a->w.data, out), to);
