@@ -63,6 +63,7 @@ static void report(const bench_options *o, const char *part, int tokens, double 
   } else {
     printf("%-42s %6d %11.3f %11.1f %9.1f %%\n", part, tokens, seconds, per_second / 1e9, 100 * per_second / peak);
   }
+  fflush(stdout);
 }
 
 // Times of a stage's steps, taken by its ticker: the device is waited for where `every` steps have passed.

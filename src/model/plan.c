@@ -256,7 +256,7 @@ static double locking_seconds(const nf_model *model, const job_plan *plan, const
 
 // What pieces on the bus add to a pass, a step and a sample of a streamed job, which take `each` otherwise. A block reads the
 // pair about ten times and writes it half as often, at the same time; the next piece comes while one is worked on, which
-// hides seconds of it, half of those that computing takes. Not yet fitted to runs.
+// hides seconds of it, half of those that computing takes.
 static stage_seconds on_the_bus(const nf_model *model, const job_plan *plan, const job_size *size, stage_seconds each) {
   const double bus = 45e9, reads = 10, hidden = 0.5;
   const model_dims *d = &model->dims;
@@ -285,15 +285,15 @@ stage_seconds model_expected_seconds(const nf_model *model, const job_plan *plan
                            ((double)c->confidence.flops_once + samples * sample) / (peak * confidence_share)};
   }
   // On a GPU: the share of large products, what moves a pair's values through memory, and what launches take.
-  const double share = 0.84, once_share = 0.04, bus = 10e9;
+  const double share = 0.97, once_share = 0.04, bus = 10e9;
   double pairs = (double)size->n_token * size->n_token, rate = peak * share,
          lent = plan->memory.pair_lent ? (double)trunk_pair_bytes(model, size->n_token) / bus : 0,
          pieces = plan->memory.chunk_rows ? 1 + 10.0 / (double)plan->memory.chunk_rows : 1,
          remade = !plan->memory.logits_remade ? 0 : plan->memory.logits_by_block ? 2.5e-9 : 0.7e-9,
          away = plan->memory.sum_away ? 2.0 * size->n_template * (double)template_sum_bytes(model, size->n_token) / (4 * bus) : 0;
   // What a pass takes with an empty template and with four differs; FLOPs say so.
-  stage_seconds each = {(trunk / rate + pairs * 5e-8) * pieces + 0.02 + away, step / rate + pairs * remade + 0.0015,
-                        (sample / rate + pairs * 1.5e-8) * pieces + lent / 4 + 0.002},
+  stage_seconds each = {(trunk / rate + pairs * 9.5e-8) * pieces + 0.02 + away, step / rate + pairs * (1.5e-10 + remade) + 0.0015,
+                        (sample / rate + pairs * 9e-9) * pieces + lent / 4 + 0.002},
                 more = plan->memory.streamed ? on_the_bus(model, plan, size, each) : (stage_seconds){0};
   double locked = plan->memory.streamed ? locking_seconds(model, plan, size) : 0;
   return (stage_seconds){(double)c->trunk.flops_once / (peak * once_share) + locked + passes * (each.trunk + more.trunk),
