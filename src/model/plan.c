@@ -43,7 +43,7 @@ static held_bytes count_held(const nf_model *model, const memory_plan *plan, con
   return (held_bytes){.trunk = trunk + in + msa,
                       .distogram = trunk + contacts + n * n * bins * f,
                       .diffusion = trunk + contacts + positions + in,
-                      .confidence = trunk + contacts + positions + confidences + in + (sizes + n * n) * f};
+                      .confidence = trunk + contacts + positions + confidences + (sizes + n * n + n) * f};
 }
 
 int64_t model_peak_bytes(const nf_model *model, int n_token, int n_subset, int n_row, int n_samples) {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # --resume: a job that is killed again and again ends with the files of one that was left alone. BUILD: where the
-# program is. Ends with the count that run.sh adds up.
-build=${BUILD:-build}
+# program is; DEVICE: what to fold on (cpu). Ends with the count that run.sh adds up.
+build=${BUILD:-build} device=${DEVICE:-cpu}
 nativefold=$build/nativefold
 dir=$(mktemp -d /tmp/nativefold_resume_XXXXXX)
 trap 'rm -rf "$dir"' EXIT
@@ -25,7 +25,7 @@ with_seeds "1, 7"
 fold() {  # fold DIR FLAGS...
   to=$1
   shift
-  "$nativefold" predict --json_path="$dir/job.json" --model_dir=data/demo --output_dir="$dir/$to" --device=cpu \
+  "$nativefold" predict --json_path="$dir/job.json" --model_dir=data/demo --output_dir="$dir/$to" --device=$device \
     --num_recycles=2 --diffusion_steps=40 --num_diffusion_samples=2 --save_embeddings "$@" 2>"$dir/log"
 }
 # The time of writing is in the mmCIF.
@@ -44,7 +44,7 @@ seed=7 kills=0 ended=0
 while [ $kills -lt 20 ]; do
   seed=$(((seed * 1103515245 + 12345) % 2147483648))
   timeout -s KILL "0.$(printf '%02d' $((seed / 65536 % 98 + 2)))" "$nativefold" predict --json_path="$dir/job.json" \
-    --model_dir=data/demo --output_dir="$dir/killed" --device=cpu --num_recycles=2 --diffusion_steps=40 \
+    --model_dir=data/demo --output_dir="$dir/killed" --device=$device --num_recycles=2 --diffusion_steps=40 \
     --num_diffusion_samples=2 --save_embeddings --resume >"$dir/log" 2>&1
   status=$?
   kills=$((kills + 1))
@@ -59,7 +59,7 @@ check "two threads give the same files" same single
 # Stopped by a signal, once the log says that a stage is over.
 stopped() {  # stopped DIR WORD SIGNAL
   : >"$dir/log"
-  "$nativefold" predict --json_path="$dir/job.json" --model_dir=data/demo --output_dir="$dir/$1" --device=cpu \
+  "$nativefold" predict --json_path="$dir/job.json" --model_dir=data/demo --output_dir="$dir/$1" --device=$device \
     --num_recycles=2 --diffusion_steps=40 --num_diffusion_samples=2 --save_embeddings --resume 2>"$dir/log" &
   pid=$!
   while kill -0 $pid 2>/dev/null && ! grep -q "$2" "$dir/log"; do sleep 0.01; done

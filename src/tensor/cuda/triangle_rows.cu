@@ -9,6 +9,7 @@ namespace {
 enum { ROWS = 2, GROUPS = 4, KEYS = TRIANGLE_KEYS, STAGES = 3, THREADS = GROUPS * 128 + 128 };
 static_assert(GROUPS * 64 == TRIANGLE_QUERIES, "the bias is padded to a block's queries");
 
+#ifdef HOPPER_CODE
 // ---- products of this kernel: operands in rows of 2 D bytes ----
 
 // The place of the block's memory in a descriptor, in units of 16 bytes as all places here. Sums of places cost less than
@@ -58,6 +59,8 @@ __device__ __forceinline__ void settle(float (&c)[N]) {
 #pragma unroll
   for (int i = 0; i < N; i++) asm volatile("" : "+f"(c[i])::"memory");
 }
+#endif
+
 template <int D>
 struct rows_memory {
   struct {
