@@ -476,25 +476,34 @@ static nf_status forecast(const nativefold_model *model, const char *name, const
   return status;
 }
 
-int nativefold_check_memory(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
-                            const nativefold_options *options) {
-  if (job->features_path) return NF_OK;  // read in a moment
+// The plan of a job whose features are not made yet, with so many MSA rows and templates. Its chemistry tells the rest.
+static nf_status plan_ahead(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
+                            const nativefold_options *options, int n_row, int n_template, const memory_ceiling *ceiling,
+                            job_size *ret_size, job_plan *ret_plan) {
   nf_arena *arena = nf_arena_create();
   nf_layout layout;
   nf_ccd *dictionary = NULL;
   nf_status status;
   NF_TRY_GOTO(done, job_dictionary(&job->job, chemistry->ccd, arena, &dictionary));
   NF_TRY_GOTO(done, layout_create(&job->job, dictionary, options->fix_standalone_glycans, arena, &layout));
-  job_size size = {.n_token = layout.n_tokens, .n_subset = (layout.n_atoms + 31) / 32, .n_row = 1,
-                   .n_samples = options->num_diffusion_samples, .saves_distogram = options->save_distogram,
-                   .saves_trunk = options->save_embeddings || options->resume, .n_template = 1, .host_used = host_used(model)};
-  memory_ceiling ceiling = ceiling_of(model, options);
-  job_plan plan;
-  NF_TRY_GOTO(done, model_plan(model->network, &size, &ceiling, nativefold_job_name(job), &plan));
+  *ret_size = (job_size){.n_token = layout.n_tokens, .n_subset = (layout.n_atoms + 31) / 32, .n_row = n_row,
+                         .n_samples = options->num_diffusion_samples, .saves_distogram = options->save_distogram,
+                         .saves_trunk = options->save_embeddings || options->resume, .n_template = n_template,
+                         .host_used = host_used(model)};
+  NF_TRY_GOTO(done, model_plan(model->network, ret_size, ceiling, nativefold_job_name(job), ret_plan));
 done:
   ccd_close(dictionary);
   nf_arena_free(arena);
   return status;
+}
+
+int nativefold_check_memory(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
+                            const nativefold_options *options) {
+  if (job->features_path) return NF_OK;  // read in a moment
+  memory_ceiling ceiling = ceiling_of(model, options);
+  job_size size;
+  job_plan plan;
+  return plan_ahead(model, chemistry, job, options, 1, 1, &ceiling, &size, &plan);
 }
 
 // What a job holds beside the plan of another while both are at work: its features, and samples on their way to files.
@@ -508,23 +517,12 @@ static int64_t beside_bytes(const job_size *size) {
 static nf_status count_most(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,
                             const nativefold_options *options, const memory_ceiling *ceiling, int64_t *ret_peak,
                             int64_t *ret_beside) {
-  nf_arena *arena = nf_arena_create();
-  nf_layout layout;
-  nf_ccd *dictionary = NULL;
-  nf_status status;
-  NF_TRY_GOTO(done, job_dictionary(&job->job, chemistry->ccd, arena, &dictionary));
-  NF_TRY_GOTO(done, layout_create(&job->job, dictionary, options->fix_standalone_glycans, arena, &layout));
-  job_size size = {.n_token = layout.n_tokens, .n_subset = (layout.n_atoms + 31) / 32, .n_row = options->num_msa,
-                   .n_samples = options->num_diffusion_samples, .saves_distogram = options->save_distogram,
-                   .saves_trunk = options->save_embeddings || options->resume, .n_template = INT_MAX, .host_used = host_used(model)};
+  job_size size;
   job_plan plan;
-  NF_TRY_GOTO(done, model_plan(model->network, &size, ceiling, "", &plan));
+  NF_TRY(plan_ahead(model, chemistry, job, options, options->num_msa, INT_MAX, ceiling, &size, &plan));
   *ret_peak = plan.peak.host + features_bytes(size.n_token);  // the job's own are not there yet
   *ret_beside = beside_bytes(&size);
-done:
-  ccd_close(dictionary);
-  nf_arena_free(arena);
-  return status;
+  return NF_OK;
 }
 
 bool nativefold_overlaps(const nativefold_model *model, const nativefold_chemistry *chemistry, const nativefold_job *job,

@@ -6,11 +6,7 @@ nativefold=$build/nativefold
 dir=$(mktemp -d /tmp/nativefold_overlap_XXXXXX)
 trap 'rm -rf "$dir"' EXIT
 . tests/whole/check.sh
-if [ ! -f "$build/libnativefold_rdkit.so" ]; then
-  echo "  SKIP: RDKit is not installed: no conformers, so no job files"
-  echo "0 passed, 0 failed, 1 skipped"
-  exit 0
-fi
+need_conformers
 OMP_NUM_THREADS=1
 export OMP_NUM_THREADS
 mkdir "$dir/jobs"

@@ -11,11 +11,7 @@ finish() {
   [ $failed -eq 0 ]
   exit
 }
-if [ ! -f "$build/libnativefold_rdkit.so" ]; then
-  echo "  SKIP: RDKit is not installed: no conformers, so no job files"
-  skipped=1
-  finish
-fi
+need_conformers
 # One thread: with two on busy processors, each waits for the other. That their number changes nothing is checked once.
 OMP_NUM_THREADS=1
 export OMP_NUM_THREADS

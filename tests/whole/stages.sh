@@ -7,11 +7,7 @@ dir=$(mktemp -d /tmp/nativefold_stages_XXXXXX)
 trap 'rm -rf "$dir"' EXIT
 . tests/whole/check.sh
 
-if [ ! -f "$build/libnativefold_rdkit.so" ]; then
-  echo "  SKIP: RDKit is not installed: no conformers, so no job files"
-  echo "0 passed, 0 failed, 1 skipped"
-  exit 0
-fi
+need_conformers
 
 mkdir "$dir/jobs" "$dir/db"
 for database in uniref90 small_bfd mgnify uniprot; do printf '>x1\nMKVLADERTW\n' >"$dir/db/$database.fa"; done
