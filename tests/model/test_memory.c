@@ -258,7 +258,17 @@ TEST(plans_of_a_device_with_its_own_memory) {
     int now = plan.memory.streamed ? 3 : waits ? 2 : plan.memory.chunk_rows || plan.memory.samples_at_once ? 1 : 0;
     CHECK_STR(plan.mode, modes[now]);
     CHECK(now >= rank && !(waits && plan.memory.streamed));
-    if (now == 2) CHECK(plan.peak.host > host);
+    if (now == 2) {
+      CHECK(plan.peak.host > host);
+      // Where the host has not even that, it is asked for no more.
+      job_plan refused;
+      const memory_ceiling little = {.device = ceiling.device, .host = 1 << 20, .device_limit = "the GPU", .host_limit = "the machine"};
+      CHECK_INT(model_plan(apart, &size, &little, "job", &refused), NF_MEMORY);
+      CHECK(strstr(nf_message(), "host memory") && strstr(nf_message(), "the machine has"));
+      CHECK_STR(refused.mode, "offloaded");
+      CHECK_INT(refused.peak.host, plan.peak.host);
+      CHECK_INT(refused.ceiling.host, little.host);
+    }
     if (now == 3) {
       CHECK(plan.memory.chunk_rows >= 64 && plan.memory.chunk_rows <= rows && plan.trunk.host >= host + trunk_pair_bytes(apart, size.n_token));
       rows = plan.memory.chunk_rows;
