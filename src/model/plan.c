@@ -241,11 +241,13 @@ nf_status model_plan(const nf_model *model, const job_size *size, const memory_c
   *ret_plan = choose(model, size, ceiling);
   if (fits(ceiling, ret_plan->peak)) return NF_OK;
   // Where the host has too little for what waits there, it is asked for that, and not for all that a streamed job takes.
-  memory_ceiling more = *ceiling;
-  more.host = 0;
-  job_plan waits = model->ops->host_memory ? *ret_plan : choose(model, size, &more);
-  if (fits(&more, waits.peak)) *ret_plan = waits;
-  ret_plan->ceiling = *ceiling;
+  if (ceiling->host && !model->ops->host_memory) {
+    memory_ceiling more = *ceiling;
+    more.host = 0;
+    const job_plan waits = choose(model, size, &more);
+    if (fits(&more, waits.peak)) *ret_plan = waits;
+    ret_plan->ceiling = *ceiling;
+  }
   memory_ceiling offloading = *ceiling;
   offloading.offload = OFFLOAD_AUTO;
   bool would_fit = ceiling->offload == OFFLOAD_OFF && fits(ceiling, choose(model, size, &offloading).peak);
